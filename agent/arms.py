@@ -1,0 +1,82 @@
+"""The arms: named settings of one loop, as data.
+
+An arm decides how often the model may answer, what judges its answers and what it is told;
+nothing else differs between two arms of a comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, InstanceOf
+
+from agent.errors import UnknownName
+from agent.types import AfterError, Frozen, Json
+from agent.verification import Check
+
+Feedback = Literal["none", "flag", "reason", "history"]
+
+
+class Arm(Frozen):
+    """Frozen settings of the loop."""
+
+    name: str
+    """The word of the report."""
+    max_attempts: int = Field(default=3, ge=1)
+    """Samples per step at most."""
+    feedback: Feedback = "none"
+    """What is told of a rejected answer: nothing, that it was wrong, why, or why of all."""
+    hint: bool = False
+    """Also name the answers that would pass, where a verifier can."""
+    role: Literal["user", "system"] = "user"
+    """Who tells it, in a chat."""
+    fence: str = "{critique}"
+    """How it is quoted in a chat; holds `{critique}`."""
+    select: Literal["first_pass", "best"] = "first_pass"
+    """Stop at the first pass, or sample all and take the best."""
+    after_error: AfterError = "leave"
+    """What an accepted error does to the episode: see the task."""
+    verified: bool = True
+    """Whether this arm uses the run's verifiers at all."""
+    checks: tuple[InstanceOf[Check], ...] = ()
+    """The verifiers, resolved; set by `with_checks`."""
+
+    def with_checks(self, checks: Sequence[Check]) -> Arm:
+        """This arm with verifiers, or unchanged where it uses none."""
+        return self.model_copy(update={"checks": tuple(checks)}) if self.verified else self
+
+    def configuration(self) -> dict[str, Json]:
+        """The settings as JSON, verifiers by name."""
+        settings: dict[str, Json] = self.model_dump(exclude={"checks"})
+        settings["verifiers"] = [c.configuration() for c in self.checks]
+        return settings
+
+
+ARMS: dict[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm(name="baseline", max_attempts=1, verified=False),
+        Arm(name="resample", feedback="none"),
+        Arm(name="flag", feedback="flag"),
+        Arm(name="critique", feedback="reason"),
+        Arm(name="hint", feedback="reason", hint=True),
+        Arm(name="best-of-n", feedback="none", select="best"),
+    )
+}
+
+DESCRIPTIONS = {
+    "baseline": "one attempt, no verifier: plain autoregression",
+    "resample": "a rejected answer is sampled again from the same prompt",
+    "flag": "the model is told that its answer was wrong",
+    "critique": "the model is told why its answer was wrong",
+    "hint": "the reason, and the answers that would pass",
+    "best-of-n": "always n attempts; the best one is taken",
+}
+
+
+def arm(name: str) -> Arm:
+    """The arm of that name. Raises `UnknownName`."""
+    if name not in ARMS:
+        raise UnknownName("arm", name, ARMS)
+    return ARMS[name]

@@ -1,0 +1,95 @@
+"""Any LangChain chat model: by `init_chat_model`, or an object."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from agent.errors import ModelError, ModelUnusable, UsageError
+from agent.types import Completion, Json, Question, Usage
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
+
+
+class LangChainModel:
+    """A chat model of LangChain as a `Model`; its own retries stay as it sets them."""
+
+    def __init__(self, model: BaseChatModel, name: str | None = None) -> None:
+        self._model = model
+        given = getattr(model, "model_name", None) or getattr(model, "model", None)
+        self.name = name or f"langchain:{given or type(model).__name__}"
+
+    @classmethod
+    def from_name(cls, name: str, *, temperature: float = 1.0, base_url: str | None = None,
+                  max_tokens: int = 512) -> LangChainModel:  # fmt: skip
+        """`PROVIDER:NAME`, as LangChain writes it. Raises `UsageError` if it can't be made."""
+        from langchain.chat_models import init_chat_model
+
+        options: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
+        if base_url:
+            options["base_url"] = base_url
+        try:
+            model = init_chat_model(name, **options)
+        except Exception as error:  # each provider raises its own
+            first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise UsageError(f"langchain:{name}: {first[:300]}") from None
+        return cls(model, f"langchain:{name}")
+
+    def configuration(self) -> dict[str, Json]:
+        """Class and temperature; never a key."""
+        temperature = getattr(self._model, "temperature", None)
+        return {"class": type(self._model).__name__, "temperature": temperature}
+
+    async def generate(self, question: Question, n: int, seed: int) -> list[Completion]:
+        """`n` samples, each a call of its own; seeded where the model has a seed.
+
+        Raises `ModelError` for any exception of the provider.
+        """
+        return list(await asyncio.gather(*(self._one(question, seed + i) for i in range(n))))
+
+    async def _one(self, question: Question, seed: int) -> Completion:
+        messages = [(m.role, m.content) for m in question.messages]
+        options = {"seed": seed} if hasattr(self._model, "seed") else {}
+        try:
+            message = await self._model.ainvoke(messages, **options)
+        except Exception as error:  # provider-specific, and never a wrong answer
+            kind = ModelUnusable if _status(error) in (401, 403, 404) else ModelError
+            raise kind(f"{self.name}: {type(error).__name__}: {_first_line(error)}") from None
+        return _completion(message)
+
+
+def _completion(message: AIMessage) -> Completion:
+    told = message.usage_metadata
+    usage = (
+        Usage(prompt_tokens=told["input_tokens"], completion_tokens=told["output_tokens"], calls=1)
+        if told
+        else Usage(calls=1, unreported=1)
+    )
+    metadata = message.response_metadata
+    content = (metadata.get("logprobs") or {}).get("content")
+    return Completion(
+        text=str(message.text),
+        usage=usage,
+        logprobs=tuple(t["logprob"] for t in content) if content else None,
+        finish_reason=metadata.get("finish_reason") or metadata.get("stop_reason"),
+    )
+
+
+def _status(error: BaseException) -> int | None:
+    cause: BaseException | None = error
+    while cause is not None:
+        status = getattr(cause, "status_code", None)
+        if isinstance(status, int):
+            return status
+        cause = cause.__cause__
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    """One line, without what looks like a key: providers echo it in their messages."""
+    import re
+
+    line = next(iter(str(error).strip().splitlines()), "")
+    return re.sub(r"\b(sk|pk|key|api)[-_][\w*-]{6,}", "[key]", line)[:300]

@@ -1,0 +1,5 @@
+"""The embedded language model."""
+
+from agent.models.tiny.model import Tiny
+
+__all__ = ["Tiny"]

@@ -1,0 +1,1 @@
+"""Figures -> tables on a terminal and summary.json."""

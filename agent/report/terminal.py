@@ -1,0 +1,222 @@
+"""The tables of a comparison on a terminal, in the order in which one should read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agent.measure import Comparison
+from agent.measure.compare import ArmFigures
+from agent.measure.statistics import Difference, Estimate
+from agent.types import Json
+
+
+def tables(
+    comparison: Comparison,
+    *,
+    oracle_verifiers: Sequence[str] = (),
+    price: tuple[float, float] | None = None,
+) -> Group:
+    """Everything the terminal shows of a finished comparison."""
+    return Group(*_parts(comparison, oracle_verifiers, price))
+
+
+def _parts(
+    c: Comparison, oracle: Sequence[str], price: tuple[float, float] | None
+) -> Iterator[RenderableType]:
+    yield _primary(c)
+    used = [v for v in oracle if v in c.verifiers]
+    if used:
+        yield Text(
+            f"{', '.join(used)} equals the oracle of this task: answers that it passed are right "
+            "by construction.\nWhat the loop never steered is the first-attempt error, and what "
+            "a retry achieves by itself.",
+            style="italic",
+        )
+    yield _differences(c)
+    yield _transitions(c)
+    yield _survival(c)
+    yield _attempts(c)
+    if c.verifiers:
+        yield _verifiers(c)
+    if any(a.error_classes for a in c.arms.values()):
+        yield _classes(c)
+    if any(a.measures for a in c.arms.values()):
+        yield _measures(c)
+    yield _cost(c, price)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold",
+                  pad_edge=False)  # fmt: skip
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
+    return table
+
+
+def _primary(c: Comparison) -> Table:
+    table = _table("T1  Error of the accepted answers (95 % interval over episodes)",
+                   "arm", "episodes", "steps", "error", "95 %", "infrastructure", "unjudged")  # fmt: skip
+    for name, arm in c.arms.items():
+        table.add_row(name, str(arm.episodes), str(arm.steps), *percent(arm.error_rate),
+                      str(arm.infrastructure_errors), str(arm.unjudged_steps))  # fmt: skip
+    return table
+
+
+def _differences(c: Comparison) -> Table:
+    table = _table("    Paired difference on the same seeds, in points of error",
+                   "arms", "pairs", "lost", "points", "95 %", "p")  # fmt: skip
+    for name, contrast in c.differences.items():
+        d = contrast.error_rate
+        table.add_row(name, str(d.n), str(contrast.pairs_lost), *points(d), p_value(d.p))
+    return table
+
+
+def _transitions(c: Comparison) -> Table:
+    table = _table("T3  On and off track: e leaves it, r returns (r = 0 would be (1-e)^n)",
+                   "arm", "e", "95 %", "n", "r", "95 %", "n", "off in the long run", "reversals")  # fmt: skip
+    for name, arm in c.arms.items():
+        t = arm.transitions
+        table.add_row(
+            name, *percent(t.e), str(t.e.n),
+            *(percent(t.r) if t.r.n else ("not observed", "")), str(t.r.n),
+            " ".join(percent(t.stationary_off)), str(t.reversals),
+        )  # fmt: skip
+    return table
+
+
+def _survival(c: Comparison) -> Table:
+    marks = list(next(iter(c.arms.values())).survival.at) if c.arms else []
+    table = _table("T4  Steps without any error (Kaplan-Meier)",
+                   "arm", *(f"S({t})" for t in marks), "median", "95 %", "S >= 80 %", "mean, up to N")  # fmt: skip
+    for name, arm in c.arms.items():
+        s = arm.survival
+        cells = [" ".join(percent(s.at[t])) if s.at[t].value is not None else "-" for t in marks]
+        last = f"> {c.horizon}"
+        table.add_row(
+            name, *cells, last if s.median.value is None else f"{s.median.value:.0f}",
+            f"{number(s.median.low, '?')}..{number(s.median.high, last)}",
+            last if s.horizon_80 is None else f"{s.horizon_80:.0f}",
+            number(s.restricted_mean, "-", 1),
+        )  # fmt: skip
+    return table
+
+
+def _attempts(c: Comparison) -> Table:
+    most = max((max(a.attempts.recovery, default=1) for a in c.arms.values()), default=1)
+    retries = [f"right at attempt {k}" for k in range(2, most + 1)]
+    table = _table("T5  Attempts: what a rejected answer is followed by",
+                   "arm", "first attempt wrong", *retries, "same answer again", "exhausted", "per step")  # fmt: skip
+    for name, arm in c.arms.items():
+        a = arm.attempts
+        cells = [with_n(a.recovery.get(k)) for k in range(2, most + 1)]
+        table.add_row(name, " ".join(percent(a.first_attempt_error)), *cells,
+                      with_n(a.repeats), str(a.exhausted), f"{a.per_step:.2f}")  # fmt: skip
+    return table
+
+
+def _verifiers(c: Comparison) -> Table:
+    table = _table("T6  Verifiers against the oracle, over all attempts",
+                   "verifier", "judged", "passes a wrong one", "fails a right one", "broke", "abstained")  # fmt: skip
+    for name, v in c.verifiers.items():
+        table.add_row(name, str(v.judged), with_n(v.false_accept), with_n(v.false_reject),
+                      str(v.errors), str(v.abstained))  # fmt: skip
+    return table
+
+
+def _classes(c: Comparison) -> Table:
+    names = list(dict.fromkeys(k for a in c.arms.values() for k in a.error_classes))
+    table = _table("T7  Accepted errors by class", "class", *c.arms)
+    for name in names:
+        table.add_row(name, *(str(a.error_classes.get(name, 0)) for a in c.arms.values()))
+    return table
+
+
+def _measures(c: Comparison) -> Table:
+    names = list(dict.fromkeys(k for a in c.arms.values() for k in a.measures))
+    table = _table("T8  What else the oracle measured on accepted answers", "measure", *c.arms)
+    for name in names:
+        table.add_row(name, *(_measure(a, name) for a in c.arms.values()))
+    return table
+
+
+def _measure(arm: ArmFigures, name: str) -> str:
+    estimate = arm.measures.get(name)
+    if estimate is None or estimate.value is None:
+        return "-"
+    return f"{estimate.value:.3f} [{number(estimate.low, '?', 3)}..{number(estimate.high, '?', 3)}]"
+
+
+def _cost(c: Comparison, price: tuple[float, float] | None) -> Table:
+    first = next(iter(c.arms), "")
+    table = _table(f"T9  Cost, beside {first}", "arm", "tokens", "calls", "tokens/step", "seconds",
+                   "errors avoided per 1,000 extra tokens", "extra tokens per corrected error")  # fmt: skip
+    for name, arm in c.arms.items():
+        contrast = c.differences.get(f"{name}-{first}")
+        avoided = paid = "-"
+        if contrast is not None and contrast.error_rate.value is not None:
+            avoided = number(contrast.errors_avoided_per_1000_tokens, "no extra tokens", 2)
+            paid = number(contrast.tokens_per_corrected_error, _no_price(contrast.tokens), 0)
+        table.add_row(name, f"{arm.tokens:,}", f"{arm.calls:,}", number(arm.tokens_per_step.value, "-", 1),
+                      f"{arm.seconds:.1f}", avoided, paid)  # fmt: skip
+    return table
+
+
+def _no_price(tokens: Difference) -> str:
+    return "infinite" if (tokens.value or 0) > 0 else "no extra tokens"
+
+
+def percent(e: Estimate) -> tuple[str, str]:
+    """(value, interval) in per cent."""
+    if e.value is None:
+        return "-", ""
+    return f"{100 * e.value:.1f} %", _interval(e)
+
+
+def _interval(e: Estimate) -> str:
+    if e.low is None or e.high is None:
+        return ""
+    return f"[{100 * e.low:.1f}..{100 * e.high:.1f}]"
+
+
+def with_n(e: Estimate | None) -> str:
+    """Value, interval and n in one cell."""
+    if e is None or e.value is None:
+        return "-"
+    return f"{' '.join(percent(e))} of {e.n}"
+
+
+def points(d: Difference) -> tuple[str, str]:
+    """(difference, interval) in percentage points."""
+    if d.value is None:
+        return "-", ""
+    low, high = d.low, d.high
+    band = "" if low is None or high is None else f"[{100 * low:+.1f}..{100 * high:+.1f}]"
+    return f"{100 * d.value:+.1f}", band
+
+
+def p_value(p: float | None) -> str:
+    """As papers print it."""
+    return "-" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
+
+
+def number(x: float | None, missing: str, digits: int = 0) -> str:
+    """A number, or what stands for none."""
+    return missing if x is None else f"{x:,.{digits}f}"
+
+
+def header(title: Json) -> Text:
+    """T0 in two lines."""
+    identity = title["identity"]
+    model = identity["model"]
+    settings = ", ".join(f"{k}={v}" for k, v in model.items() if k != "name" and v is not None)
+    seeds = identity["seeds"]
+    task = identity["task"]
+    return Text(
+        f"T0  {task['name']} by {model['name']} ({settings}); horizon {identity['horizon']}, "
+        f"{len(seeds)} seeds ({seeds[0]} to {seeds[-1]}), arms {', '.join(identity['arms'])}"
+    )

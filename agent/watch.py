@@ -1,0 +1,22 @@
+"""What one may listen to while a run goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.types import Attempt, Question, Step
+
+if TYPE_CHECKING:
+    from agent.arms import Arm
+
+
+class Watcher:
+    """Override what is of interest; called in order, in the loop's own thread."""
+
+    def on_attempt(
+        self, arm: Arm, seed: int, step: int, question: Question, attempt: Attempt
+    ) -> None:
+        """An answer was given and judged."""
+
+    def on_step(self, arm: Arm, seed: int, step: Step) -> None:
+        """A step was accepted; the store writes it before the next one begins."""

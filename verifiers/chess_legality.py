@@ -1,0 +1,111 @@
+"""Is a written move legal on the board, and if not, why, in a sentence a player would say.
+
+For chess this verifier equals the oracle: corrected legality is then right by construction,
+and every report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import chess
+
+from agent.types import Answer, Question, Verdict
+from tasks.chess.rules import Reading, long_algebraic, read_move
+
+_WORD = {"ambiguous": "ambiguous", "missing_promotion": "incomplete", "unparsable": "unreadable"}
+
+
+class ChessLegality:
+    """Reads `question.state["fen"]`, and `["moves"]` (UCI) where there is a history."""
+
+    name = "chess-legality"
+
+    def __call__(self, question: Question, answer: Answer) -> Verdict:
+        board = chess.Board(question.state["fen"])
+        reading = read_move(board, str(answer))
+        evidence = {
+            "class": reading.error_class,
+            "strict": reading.strict,
+            "notes": list(reading.notes),
+            "false_marks": list(reading.false_marks),
+            "squares": list(reading.squares),
+        }
+        if reading.move is not None:
+            return Verdict(verifier=self.name, outcome="pass", evidence=evidence)
+        sentence = critique(board, reading, question.state)
+        return Verdict(verifier=self.name, outcome="fail", critique=sentence, evidence=evidence)
+
+    def candidates(self, question: Question) -> list[str]:
+        """Every legal move, in the notation of the question."""
+        board = chess.Board(question.state["fen"])
+        write = long_algebraic if question.state.get("style") == "lan" else chess.Board.san
+        return [write(board, move) for move in board.legal_moves]
+
+    known_good: Sequence[tuple[Question, Answer]] = ()
+    known_bad: Sequence[tuple[Question, Answer]] = ()
+
+
+def critique(board: chess.Board, reading: Reading, state: Mapping[str, Any]) -> str:
+    """One sentence that names the move, the reason, and what became of a missing piece.
+
+    >>> board = chess.Board()
+    >>> critique(board, read_move(board, "Ra3"), {})
+    'Ra3 is illegal: the rook on a1 cannot reach a3: the white pawn on a2 is in the way.'
+    """
+    word = _WORD.get(reading.error_class or "", "illegal")
+    subject = reading.text if reading.text and reading.error_class != "unparsable" else "The move"
+    sentence = f"{subject} is {word}: {reading.reason}"
+    if reading.error_class == "no_such_piece":
+        sentence += _what_became(board, reading, state)
+    return sentence + "."
+
+
+def _what_became(board: chess.Board, reading: Reading, state: Mapping[str, Any]) -> str:
+    """Where the piece went that the answer still believes in; empty where history is silent."""
+    moves, start = state.get("moves"), state.get("start")
+    if not moves or not start:
+        return ""
+    replay = chess.Board(start)
+    told = ""
+    empty = [s for s in map(chess.parse_square, reading.squares) if not board.piece_at(s)]
+    source = empty[0] if empty and f"{chess.square_name(empty[0])} is empty" in reading.reason else None
+    kinds = {v: k for k, v in enumerate(chess.PIECE_NAMES) if v}
+    lost_kind = kinds.get(reading.reason.removeprefix("White has no ").removeprefix("Black has no "))
+    for uci in moves:
+        move = chess.Move.from_uci(uci)
+        number = replay.fullmove_number
+        piece = replay.piece_at(move.from_square)
+        taken_on = _captured_square(replay, move)
+        taken = replay.piece_at(taken_on) if taken_on is not None else None
+        if piece and piece.color == board.turn and move.from_square == source:
+            name, to = chess.piece_name(piece.piece_type), chess.square_name(move.to_square)
+            told = f"; the {name} from there moved to {to} on move {number}"
+        if taken and taken.color == board.turn:
+            name, at = chess.piece_name(taken.piece_type), chess.square_name(taken_on or 0)
+            if taken_on == source:
+                told = f"; the {name} on {at} was captured on move {number}"
+            elif source is None and taken.piece_type == lost_kind:
+                told = f"; the last {name} was captured on {at} on move {number}"
+        replay.push(move)
+    return told
+
+
+def _captured_square(board: chess.Board, move: chess.Move) -> int | None:
+    if board.is_en_passant(move):
+        return chess.square(chess.square_file(move.to_square), chess.square_rank(move.from_square))
+    return move.to_square if board.piece_at(move.to_square) else None
+
+
+def _ask(fen: str) -> Question:
+    return Question(messages=(), prefix="", state={"fen": fen})
+
+
+_SEED_GAME = _ask("3R2k1/p4pp1/1pq1pn1p/2b5/8/1P2P2P/PB2QPP1/R5K1 b - - 0 25")
+_START = _ask(chess.STARTING_FEN)
+ChessLegality.known_good = [(_START, "e4"), (_START, "1. nf3!"), (_SEED_GAME, "Kh7"),
+                            (_SEED_GAME, "**Bf8**")]  # fmt: skip
+ChessLegality.known_bad = [(_SEED_GAME, m) for m in ("Kxd8", "Qxd8", "Rxd8", "--", "a knight")]
+
+chess_legality = ChessLegality()
