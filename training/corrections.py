@@ -32,41 +32,46 @@ from verifiers.chess_legality import ChessLegality, critique  # noqa: E402
 
 #: Shares of the kinds of feedback: what is rare in use is rare here.
 KINDS = (("critique", 0.6), ("flag", 0.25), ("hint", 0.15))
-PER_ROW = 6
+PER_ROW = 7
+"""Corrections in one game: more would leave no room for the game itself."""
 
 
 @torch.no_grad()
 def proposals(net: Network, games: Games, picked: list[int], rng: np.random.Generator):
-    """(game, ply, first token, second token) of sampled moves, mostly illegal ones."""
+    """(game, ply, first token, second token): what the model would play at every ply.
+
+    The second tokens of all plies come from one pass: each sampled first token is appended
+    to its game as a continuation that sees the game up to its ply and nothing after.
+    """
     rows = [games.row(i, rng, 0.0) for i in picked]
-    batch = collate(rows, BUCKETS[-1])
+    length = BUCKETS[-1]
+    batch = collate(rows, length)
     with torch.autocast("cpu", torch.bfloat16):
-        hidden, _ = net(batch["tokens"])
-    chosen = []  # (row, ply, first)
+        seen, _ = net(batch["tokens"])
+    most = max(len(row["starts"]) for row in rows)
+    tokens = torch.cat([batch["tokens"], torch.zeros(len(rows), most, dtype=torch.long)], 1)
+    positions = torch.arange(length + most).clamp_max(length - 1).repeat(len(rows), 1)
+    hidden = torch.ones(length + most, length + most, dtype=torch.bool).triu(1)
+    hidden = hidden.repeat(len(rows), 1, 1, 1)
+    hidden[:, :, length:, :] = True
     for r, row in enumerate(rows):
         at = torch.from_numpy(row["starts"])
-        p = net.logits(hidden[r, at - 1].float()).softmax(-1)
-        first = torch.multinomial(p, 1).squeeze(1).numpy()
-        bad = ~(row["froms"] == first[:, None]).any(1)
-        order = rng.permutation(len(first))
-        order = np.concatenate([order[bad[order]], order[~bad[order]][:3]])
-        chosen += [(r, int(k), int(first[k])) for k in order[:PER_ROW]]
+        p = net.logits(seen[r, at - 1].float()).softmax(-1)
+        plies = torch.arange(len(at))
+        tokens[r, length + plies] = torch.multinomial(p, 1).squeeze(1)
+        positions[r, length + plies] = at
+        sees = torch.arange(length)[None, :] < at[:, None]
+        hidden[r, 0, length + plies, :length] = ~sees
+        hidden[r, 0, length + plies, length + plies] = False
+    with torch.autocast("cpu", torch.bfloat16):
+        seen, _ = net(tokens, positions, hidden)
     out = []
-    for start in range(0, len(chosen), 48):
-        part = chosen[start : start + 48]
-        tokens = np.zeros((len(part), BUCKETS[-1] + 1), np.int64)
-        ends = []
-        for j, (r, k, first) in enumerate(part):
-            end = int(rows[r]["starts"][k])
-            tokens[j, :end] = rows[r]["tokens"][:end]
-            tokens[j, end] = first
-            ends.append(end)
-        tokens = tokens[:, : max(ends) + 1]
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden, _ = net(torch.from_numpy(tokens))
-        p = net.logits(hidden[torch.arange(len(part)), ends].float()).softmax(-1)
+    for r, row in enumerate(rows):
+        count = len(row["starts"])
+        p = net.logits(seen[r, length : length + count].float()).softmax(-1)
         second = torch.multinomial(p, 1).squeeze(1).tolist()
-        out += [(picked[r], k, first, s) for (r, k, first), s in zip(part, second, strict=True)]
+        first = tokens[r, length : length + count].tolist()
+        out += [(picked[r], k, first[k], second[k]) for k in range(count)]
     return out
 
 
@@ -128,7 +133,8 @@ def main() -> None:
         for game, k, first, second in proposals(net, games, picked, rng):
             proposed += 1
             text = tk.decode_move(first, second) or tk.VOCABULARY[first]
-            white = tk.VOCABULARY[int(games.tokens[games.token_at[game] + games.starts[games.ply_at[game] + k]])][0].isupper()
+            at = games.token_at[game] + games.starts[games.ply_at[game] + k]
+            white = tk.VOCABULARY[int(games.tokens[at])][0].isupper()
             board = board_of(games, games.ply_at[game] + k, white)
             kind = str(rng.choice(names, p=shares))
             block = comment(board, text, kind, legality)
@@ -137,7 +143,9 @@ def main() -> None:
             classes[str(read_move(board, text).error_class)] += 1
             unknown.update(t == tk.ID[tk.UNK] for t in block)
             found.setdefault(game, []).append((k, block))
-        for game, blocks in found.items():
+        for game, every in found.items():
+            chosen = rng.permutation(len(every))[:PER_ROW]
+            blocks = [every[i] for i in chosen]
             tokens = games.tokens[games.token_at[game] : games.token_at[game + 1]]
             plies = slice(games.ply_at[game], games.ply_at[game + 1])
             starts = games.starts[plies].astype(np.int64)
@@ -160,7 +168,7 @@ def main() -> None:
     arrays = {k: np.concatenate(v) for k, v in out.items()}
     arrays |= {k: np.array(v, np.int32) for k, v in counts.items()}
     np.savez(args.out, **arrays)
-    print(f"{len(counts['ply_counts'])} games, {sum(classes.values())} corrections of {proposed} "
+    print(f"{len(counts['ply_counts'])} games, {sum(classes.values())} errors in {proposed} "
           f"proposals; unknown words {unknown[True] / max(1, unknown.total()):.4f}")  # fmt: skip
     print(dict(classes.most_common()))
 

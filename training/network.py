@@ -20,7 +20,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.down.weight)
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], hidden: Tensor) -> Tensor:
         b, t, d = x.shape
         qkv = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, d // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
@@ -28,8 +28,7 @@ class Block(nn.Module):
         # backward pass takes a third of the whole step.
         scores = rotate(q, rotation) @ rotate(k, rotation).transpose(-1, -2)
         scores = scores * (d // self.heads) ** -0.5
-        future = torch.ones(t, t, dtype=torch.bool).triu(1)
-        y = scores.masked_fill(future, -1e4).softmax(-1) @ v
+        y = scores.masked_fill(hidden, -1e4).softmax(-1) @ v
         x = x + self.out(y.transpose(1, 2).reshape(b, t, d))
         return x + self.down(F.relu(self.up(self.norm2(x))).square())
 
@@ -57,14 +56,23 @@ class Network(nn.Module):
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """tokens [b, t] -> final hidden state [b, t, d] and the probed one [b, t, d]."""
+    def forward(
+        self, tokens: Tensor, positions: Tensor | None = None, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """tokens [b, t] -> final hidden state [b, t, d] and the probed one [b, t, d].
+
+        `positions` [b, t] and `hidden` [b, 1, t, t] (true: can't be seen) let many
+        continuations of one text be run together; by default a plain causal text.
+        """
         t = tokens.shape[1]
         x = self.embedding(tokens)
-        rotation = (self.cos[:t].to(x.dtype), self.sin[:t].to(x.dtype))
+        where = slice(0, t) if positions is None else positions.unsqueeze(1)
+        rotation = (self.cos[where].to(x.dtype), self.sin[where].to(x.dtype))
+        if hidden is None:
+            hidden = torch.ones(t, t, dtype=torch.bool).triu(1)
         probed = x
         for i, block in enumerate(self.blocks):
-            x = block(x, rotation)
+            x = block(x, rotation, hidden)
             if i == self.probe_layer:
                 probed = x
         return self.norm(x), probed

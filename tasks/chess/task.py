@@ -157,7 +157,7 @@ class Chess:
         if words[0].lower() in ("castle", "castles", "castling"):
             return " ".join(words[:2]).rstrip(".,;")
         if tagged or len(words) == 1 or _is_move_like(words[0]):
-            return words[0].rstrip(",;")
+            return words[0].rstrip(",;*_`")
         raise ParseFailure("No move could be found in the answer. End with a line `Move: `.")
 
     def advance(self, state: ChessState, answer: Answer, after_error: AfterError) -> ChessState:
@@ -230,6 +230,13 @@ class Chess:
         after = self._engine.expected_score(board.fen(), color, self.quality_nodes)
         board.pop()
         return max(0.0, best - after)
+
+    def picture(self, question: Question) -> str:
+        """The board of a question, for people."""
+        board = chess.Board(question.state["fen"])
+        rows = board.unicode(empty_square="\u00b7", orientation=chess.WHITE).splitlines()
+        lines = [f"{8 - i} {row}" for i, row in enumerate(rows)]
+        return "\n".join([*lines, "  a b c d e f g h", f"  {prompts.side(board)} to move"])
 
     def close(self) -> None:
         """End the engine process, if any."""
@@ -370,7 +377,7 @@ def _pgn_games(path: Path) -> list[tuple[str, list[str]]]:
         file = path.open(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise UsageError(f"PGN file {str(path)!r}: {error.strerror}") from None
-    games = []
+    games: list[tuple[str, list[str]]] = []
     with file:
         while (game := chess.pgn.read_game(file)) is not None:
             if game.errors:

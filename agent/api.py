@@ -1,0 +1,149 @@
+"""The whole way in one call, for scripts and notebooks.
+
+    from agent import compare
+    print(compare("chess", "tiny", episodes=10, horizon=30).differences)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from agent import resolve
+from agent.arms import Arm, arm
+from agent.budget import Budget
+from agent.errors import UsageError
+from agent.experiment import Experiment, Progress
+from agent.measure import Comparison
+from agent.measure import compare as measure_table
+from agent.measure.table import from_traces
+from agent.store import Store
+from agent.types import AfterError, AnyVerifier, Json, Model, Task
+from agent.verification import Check, preflight
+
+
+def compare(task: str | Task[Any], model: str | Model, **options: Any) -> Comparison:
+    """Play matched episodes with every arm and measure them; see `compare_async`.
+
+    Where an event loop already runs, as in a notebook, `await compare_async(...)` instead.
+    """
+    return asyncio.run(compare_async(task, model, **options))
+
+
+async def compare_async(
+    task: str | Task[Any],
+    model: str | Model,
+    *,
+    arms: Sequence[str | Arm] = ("baseline", "resample", "critique"),
+    verifiers: Sequence[str | AnyVerifier] | None = None,
+    episodes: int = 40,
+    horizon: int = 60,
+    seed: int = 1,
+    out: str | Path | None = None,
+    concurrency: int = 48,
+    max_attempts: int = 3,
+    after_error: AfterError = "leave",
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Names or objects for task, model, arms and verifiers; figures of what was played.
+
+    With `out`, the run is kept there and the same call resumes it. Raises what the parts
+    raise: `UsageError` and its kinds before anything is played, `ModelUnusable` and
+    `BudgetExhausted` while it is.
+    """
+    the_model = resolve.model(model) if isinstance(model, str) else model
+    the_task = _task(task, the_model, horizon) if isinstance(task, str) else task
+    the_arms = arms_for(
+        the_task, arms, verifiers, max_attempts=max_attempts, after_error=after_error
+    )
+    await preflight({c.name: c for a in the_arms for c in a.checks}.values())
+    seeds = list(range(seed, seed + episodes))
+    with tempfile.TemporaryDirectory() as temporary:
+        store = Store(Path(out or f"{temporary}/run"), header(the_task, the_model, the_arms, seeds))
+        experiment = Experiment(
+            the_task, the_model, the_arms, seeds, store, concurrency,
+            budget or Budget(), progress or Progress(),
+        )  # fmt: skip
+        try:
+            await experiment.run()
+            return measure(store)
+        finally:
+            store.close()
+
+
+def arms_for(
+    task: Task[Any],
+    arms: Sequence[str | Arm],
+    verifiers: Sequence[str | AnyVerifier] | None = None,
+    *,
+    max_attempts: int = 3,
+    after_error: AfterError = "leave",
+) -> list[Arm]:
+    """Arms with their verifiers, the task's own where none are given.
+
+    Raises `UnknownName`, and `UsageError` for none or for one named twice. An `Arm` given as
+    an object keeps its own settings.
+    """
+    checks = [
+        Check.of(resolve.verifier(v) if isinstance(v, str) else v)
+        for v in (task.verifiers if verifiers is None else verifiers)
+    ]
+    out = []
+    for given in arms:
+        if isinstance(given, str):
+            chosen = arm(given)
+            update: dict[str, Any] = {"after_error": after_error}
+            if chosen.max_attempts > 1:
+                update["max_attempts"] = max_attempts
+            chosen = chosen.model_copy(update=update)
+        else:
+            chosen = given
+        out.append(chosen if chosen.checks else chosen.with_checks(checks))
+    names = [a.name for a in out]
+    if not names:
+        raise UsageError("no arm is given")
+    if len(set(names)) < len(names):
+        raise UsageError(f"an arm is given twice: {', '.join(names)}")
+    return out
+
+
+def measure(store: Store) -> Comparison:
+    """The figures of a run directory, from what is stored."""
+    identity = store.header["identity"]
+    table = from_traces(store.episodes(), list(identity["arms"]))
+    return measure_table(table, identity["horizon"])
+
+
+def header(
+    task: Task[Any],
+    model: Model,
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    command: Sequence[str] = (),
+) -> dict[str, Json]:
+    """What a run directory says of itself; `identity` must agree for it to be gone on with."""
+    return {
+        "errata": version("errata-agent"),
+        "command": list(command),
+        "oracle_verifiers": list(task.oracle_verifiers),
+        "identity": {
+            "task": {"name": task.name, **task.configuration()},
+            "model": {"name": model.name, **model.configuration()},
+            "arms": {a.name: a.configuration() for a in arms},
+            "seeds": list(seeds),
+            "horizon": task.horizon,
+        },
+    }
+
+
+def _task(name: str, model: Model, horizon: int) -> Task[Any]:
+    options = {"horizon": str(horizon)}
+    style = getattr(model, "preferred_style", None)
+    if style:
+        options["style"] = style
+    return resolve.task(name, options)
