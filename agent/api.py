@@ -1,7 +1,7 @@
 """The whole way in one call, for scripts and notebooks.
 
-    from agent import compare
-    print(compare("chess", "tiny", episodes=10, horizon=30).differences)
+from agent import compare
+print(compare("chess", "tiny", episodes=10, horizon=30).differences)
 """
 
 from __future__ import annotations

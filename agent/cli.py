@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agent.arms import Arm
-    from agent.types import Model, Task
+    from agent.types import AfterError, Model, Task
 
 app = typer.Typer(
     name="errata",
@@ -44,7 +44,8 @@ Horizon = Annotated[int, typer.Option(help="Answers of the model in an episode."
 Seed = Annotated[int, typer.Option(help="Of the first episode.")]
 Attempts = Annotated[int, typer.Option(help="Samples per step at most.", min=1)]
 AfterErrorOption = Annotated[
-    str, typer.Option(help="After an accepted error: stop, leave it in the context, or repair.")
+    Literal["stop", "leave", "repair"],
+    typer.Option(help="After an accepted error: stop, leave it in the context, or repair that."),
 ]
 Style = Annotated[str | None, typer.Option(help="How a position is put to the model.")]
 Start = Annotated[str | None, typer.Option(help="initial, random:PLIES, seed, FEN or FILE.pgn.")]
@@ -55,7 +56,9 @@ Set = Annotated[
 ]
 Temperature = Annotated[float, typer.Option(help="Of sampling.", min=0)]
 BaseUrl = Annotated[str | None, typer.Option(help="Of an OpenAI-compatible server.")]
-Api = Annotated[str, typer.Option(help="chat, or completions for base models.")]
+Api = Annotated[
+    Literal["chat", "completions"], typer.Option(help="completions is for base models.")
+]
 MaxTokens = Annotated[int, typer.Option(help="Tokens written per call at most.", min=1)]
 
 
@@ -92,7 +95,9 @@ def compare(
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Play episodes again that infrastructure lost.")
     ] = False,
-    display: Annotated[str, typer.Option(help="rich, plain, none or auto.")] = "auto",
+    display: Annotated[
+        Literal["auto", "rich", "plain", "none"], typer.Option(help="Of the progress.")
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON alone.")] = False,
 ) -> None:
     """Play matched episodes with every arm and measure what correction did.
@@ -106,7 +111,7 @@ def compare(
         options = _task_options(set_, horizon=horizon, start=start, opponent=opponent, side=side,
                                 style=style or getattr(the_model, "preferred_style", None))  # fmt: skip
         the_task = _task(task, options)
-        the_arms = _arms(arms, verifier, the_task, max_attempts, after_error)
+        the_arms = _arms(arms.split(","), verifier, the_task, max_attempts, after_error)
         budget = Budget(limit_tokens, limit_usd, limit_seconds, _price(price))
         code = _compare(
             the_task, the_model, the_arms, list(range(seed, seed + episodes)),
@@ -146,7 +151,7 @@ def run(
         options = _task_options(set_, horizon=horizon, start=start, opponent=opponent, side=side,
                                 style=style or getattr(the_model, "preferred_style", None))  # fmt: skip
         the_task = _task(task, options)
-        [the_arm] = _arms(arm, verifier, the_task, max_attempts, after_error)
+        [the_arm] = _arms([arm], verifier, the_task, max_attempts, after_error)
         console = _console()
 
         async def play() -> Any:
@@ -196,7 +201,9 @@ def verify(
 
         check = Check.of(resolve.verifier(verifier))
         lines = asyncio.run(preflight([check]))
-        if not getattr(check.verify, "known_good", ()) and not getattr(check.verify, "known_bad", ()):
+        if not getattr(check.verify, "known_good", ()) and not getattr(
+            check.verify, "known_bad", ()
+        ):
             lines = [f"{check.name}: has no examples, so nothing shows that it judges rightly; give "
                      "it `known_good` and `known_bad`, lists of (question, answer)"]  # fmt: skip
         for line in lines:
@@ -228,21 +235,12 @@ def serve(
 ) -> None:
     """Serve the embedded model on loopback, in the protocol of OpenAI."""
     with _errors():
-        import socket
-
         import uvicorn
 
-        from agent.errors import UsageError
-        from agent.server import application
+        from agent.server import application, base_url, listen
 
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UsageError(f"--port {port}: {error.strerror}") from None
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        typer.echo(f"serving tiny at {url}; stop with Ctrl-C", err=False)
+        listener = listen(port)
+        typer.echo(f"serving tiny at {base_url(listener)}; stop with Ctrl-C")
         sys.stdout.flush()
         config = uvicorn.Config(application(), log_level="warning")
         uvicorn.Server(config).run(sockets=[listener])
@@ -256,7 +254,10 @@ def _errors() -> Iterator[None]:
     """An error of ours becomes one line and an exit code."""
     from agent import errors
 
-    codes = {errors.ModelUnusable: EXIT_MODEL, errors.BudgetExhausted: EXIT_LIMIT}
+    codes: dict[type[BaseException], int] = {
+        errors.ModelUnusable: EXIT_MODEL,
+        errors.BudgetExhausted: EXIT_LIMIT,
+    }
     try:
         yield
     except BaseExceptionGroup as group:
@@ -272,7 +273,9 @@ def _errors() -> Iterator[None]:
         typer.echo(f"errata: {error}", err=True)
         raise typer.Exit(codes.get(type(error), EXIT_USAGE)) from None
     except KeyboardInterrupt:
-        typer.echo("errata: interrupted; nothing stored is lost, the same command goes on", err=True)
+        typer.echo(
+            "errata: interrupted; nothing stored is lost, the same command goes on", err=True
+        )
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
@@ -296,9 +299,7 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 150)
 
 
-def _model(
-    spec: str, temperature: float, base_url: str | None, api: str, max_tokens: int
-) -> Model:
+def _model(spec: str, temperature: float, base_url: str | None, api: str, max_tokens: int) -> Model:
     from agent import resolve
 
     return resolve.model(
@@ -325,33 +326,16 @@ def _task_options(pairs: list[str] | None, **named: Any) -> dict[str, str]:
 
 
 def _arms(
-    names: str, verifiers: list[str] | None, task: Task[Any], max_attempts: int, after_error: str
+    names: list[str],
+    verifiers: list[str] | None,
+    task: Task[Any],
+    max_attempts: int,
+    after_error: AfterError,
 ) -> list[Arm]:
-    from agent import resolve
-    from agent.arms import arm
-    from agent.errors import UsageError
-    from agent.verification import Check
+    from agent.api import arms_for
 
-    if after_error not in ("stop", "leave", "repair"):
-        raise UsageError(f"--after-error {after_error!r} is not one of: stop, leave, repair")
-    wanted = [n.strip() for n in names.split(",") if n.strip()]
-    if not wanted:
-        raise UsageError("--arms names no arm")
-    if len(set(wanted)) < len(wanted):
-        raise UsageError(f"--arms {names!r} names an arm twice")
-    checks = [_check(Check, resolve, spec) for spec in verifiers or task.verifiers]
-    out = []
-    for name in wanted:
-        chosen = arm(name)
-        update: dict[str, Any] = {"after_error": after_error}
-        if chosen.max_attempts > 1:
-            update["max_attempts"] = max_attempts
-        out.append(chosen.model_copy(update=update).with_checks(checks))
-    return out
-
-
-def _check(check: Any, resolve: Any, spec: str) -> Any:
-    return check.of(resolve.verifier(spec))
+    chosen = [name.strip() for name in names if name.strip()]
+    return arms_for(task, chosen, verifiers, max_attempts=max_attempts, after_error=after_error)
 
 
 def _price(text: str | None) -> tuple[float, float] | None:
@@ -378,6 +362,7 @@ def _compare(
     display: str,
     json: bool,
 ) -> int:
+    from agent.api import header
     from agent.experiment import Experiment
     from agent.store import Store
     from agent.verification import preflight
@@ -387,7 +372,7 @@ def _compare(
 
         raise UsageError("--limit-usd needs --price: the cost of this model is not known here")
     asyncio.run(preflight(arms[-1].checks))
-    store = Store(out, _header(task, model, arms, seeds))
+    store = Store(out, header(task, model, arms, seeds, command=["errata", *sys.argv[1:]]))
     if retry_errors:
         store.forget_errors()
     console = _console()
@@ -414,32 +399,11 @@ def _compare(
     return EXIT_LOST if lost else 0
 
 
-def _header(task: Task[Any], model: Model, arms: list[Arm], seeds: list[int]) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    return {
-        "errata": version("errata-agent"),
-        "command": ["errata", *sys.argv[1:]],
-        "oracle_verifiers": list(task.oracle_verifiers),
-        # What must agree for a run to be gone on with.
-        "identity": {
-            "task": {"name": task.name, **task.configuration()},
-            "model": {"name": model.name, **model.configuration()},
-            "arms": {a.name: a.configuration() for a in arms},
-            "seeds": seeds,
-            "horizon": task.horizon,
-        },
-    }
-
-
 def _progress(
     display: str, arms: list[Arm], episodes: int, horizon: int, budget: Any, console: Console
 ) -> Any:
     from agent.display import Live, Plain, Silent
-    from agent.errors import UsageError
 
-    if display not in ("auto", "rich", "plain", "none"):
-        raise UsageError(f"--display {display!r} is not one of: auto, rich, plain, none")
     if display == "auto":
         display = "rich" if console.is_terminal else "plain"
     if display == "none":
@@ -452,14 +416,11 @@ def _report(store: Any, console: Console, json: bool, price: tuple[float, float]
     """Write summary.json and show it; returns how many episodes infrastructure lost."""
     from json import dumps
 
-    from agent.measure import compare as measure
-    from agent.measure.table import from_traces
+    from agent.api import measure
     from agent.report.summary import summarise
     from agent.report.terminal import header, tables
 
-    identity = store.header["identity"]
-    table = from_traces(store.episodes(), list(identity["arms"]))
-    comparison = measure(table, identity["horizon"])
+    comparison = measure(store)
     summary = summarise(store.header, comparison)
     store.write_summary(summary)
     if json:
@@ -468,7 +429,7 @@ def _report(store: Any, console: Console, json: bool, price: tuple[float, float]
         console.print(header(store.header))
         oracle = store.header["oracle_verifiers"]
         console.print(tables(comparison, oracle_verifiers=oracle, price=price))
-    return sum(len(v) for v in table.failed.values())
+    return sum(arm.infrastructure_errors for arm in comparison.arms.values())
 
 
 def main() -> None:

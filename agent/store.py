@@ -46,8 +46,8 @@ class Store:
     leaves it untouched; `UsageError` where it can't be written or isn't one.
     """
 
-    def __init__(self, directory: Path, header: Json | None = None) -> None:
-        self.directory = directory
+    def __init__(self, directory: str | Path, header: Json | None = None) -> None:
+        self.directory = directory = Path(directory)
         path = directory / "run.json"
         try:
             if header is not None and not path.exists():
@@ -67,9 +67,7 @@ class Store:
 
     def _create(self, directory: Path, header: Json) -> None:
         if directory.exists() and any(directory.iterdir()):
-            raise RunMismatch(
-                f"{str(directory)!r} is not empty and no run: give another --out"
-            )
+            raise RunMismatch(f"{str(directory)!r} is not empty and no run: give another --out")
         directory.mkdir(parents=True, exist_ok=True)
         body = {"store_version": STORE_VERSION, "trace_version": TRACE_VERSION, **header}
         _write(directory / "run.json", json.dumps(body, indent=1))

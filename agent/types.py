@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -174,9 +174,7 @@ class Step(Frozen):
     @property
     def usage(self) -> Usage:
         """Everything this step cost, failed attempts and verifiers included."""
-        return total(
-            u for a in self.attempts for u in (a.usage, *(v.usage for v in a.verdicts))
-        )
+        return total(u for a in self.attempts for u in (a.usage, *(v.usage for v in a.verdicts)))
 
 
 class Score(Frozen):
@@ -220,7 +218,7 @@ class Trace(Frozen):
         return total(s.usage for s in self.steps)
 
 
-def total(usages: Sequence[Usage] | Any) -> Usage:
+def total(usages: Iterable[Usage]) -> Usage:
     """The sum of usages."""
     result = Usage()
     for usage in usages:
@@ -311,16 +309,9 @@ class Verifier(Protocol):
 
     def __call__(
         self, question: Question, answer: Answer, /
-    ) -> VerifierResult | Awaitable[VerifierResult]: ...
+    ) -> VerifierResult | Awaitable[VerifierResult]:
+        """The verdict on `answer`."""
+        ...
 
 
 AnyVerifier = Verifier | Callable[..., Any]
-Example = tuple[Question, Answer]
-Options = Mapping[str, Json]
-
-
-class HasExamples(Protocol):
-    """A verifier that can be checked before it judges."""
-
-    known_good: ClassVar[Sequence[Example]]
-    known_bad: ClassVar[Sequence[Example]]

@@ -10,9 +10,9 @@ import ctypes
 import inspect
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from agent.errors import BadVerifier, ErrataError
 from agent.types import Answer, AnyVerifier, Json, Question, Severity, Verdict
@@ -46,8 +46,8 @@ class Check:
         if not callable(verifier):
             raise BadVerifier(f"{verifier!r} is no verifier: it can't be called")
         given = name or getattr(verifier, "name", None) or getattr(verifier, "__name__", None)
-        severity = getattr(verifier, "severity", "must")
-        if severity not in ("must", "should", "shadow"):
+        severity: Any = getattr(verifier, "severity", "must")
+        if severity not in get_args(Severity):
             raise BadVerifier(
                 f"verifier {given!r}: severity {severity!r} is not must, should or shadow"
             )
@@ -79,7 +79,7 @@ async def judge(check: Check, question: Question, answer: Answer) -> Verdict:
 
 
 async def _call(check: Check, question: Question, answer: Answer) -> Any:
-    function = check.verify
+    function: Any = check.verify
     target = function if inspect.isroutine(function) else type(function).__call__
     if inspect.iscoroutinefunction(target):
         return await function(question, answer)
@@ -131,13 +131,12 @@ async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _as_verdict(check: Check, result: Any) -> Verdict:
-    update = {"verifier": check.name, "severity": check.severity}
     if result is None:
-        return Verdict(outcome="pass", **update)
-    if isinstance(result, str):
-        return Verdict(outcome="fail", critique=result, **update)
+        result = Verdict(verifier=check.name, outcome="pass")
+    elif isinstance(result, str):
+        result = Verdict(verifier=check.name, outcome="fail", critique=result)
     if isinstance(result, Verdict):
-        return result.model_copy(update=update)
+        return result.model_copy(update={"verifier": check.name, "severity": check.severity})
     return _error(check, f"returned {result!r:.80}, not None, a string or a Verdict")
 
 
@@ -146,7 +145,7 @@ def _error(check: Check, message: str) -> Verdict:
                    evidence={"error": message})  # fmt: skip
 
 
-async def preflight(checks: Sequence[Check]) -> list[str]:
+async def preflight(checks: Iterable[Check]) -> list[str]:
     """Run every verifier's own examples; returns a line on each.
 
     Raises `BadVerifier` where one fails its examples: it may not judge anything.

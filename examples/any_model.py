@@ -1,7 +1,7 @@
 """Any OpenAI-compatible server: yours by OPENAI_BASE_URL, OPENAI_API_KEY and a name, or ours.
 
-    OPENAI_BASE_URL=http://localhost:11434/v1 python examples/any_model.py llama3.2
-    python examples/any_model.py        # starts the embedded model's server on loopback
+OPENAI_BASE_URL=http://localhost:11434/v1 python examples/any_model.py llama3.2
+python examples/any_model.py        # starts the embedded model's server on loopback
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Play the same games uncorrected and corrected, and print what correction did.
 
-    python examples/compare_runs.py [EPISODES] [HORIZON]
+python examples/compare_runs.py [EPISODES] [HORIZON]
 """
 
 import sys

@@ -1,6 +1,6 @@
 """A run directory holds everything: read it back, score it again, look at each correction.
 
-    python examples/replay_a_trace.py RUN     # any directory that `errata compare` wrote
+python examples/replay_a_trace.py RUN     # any directory that `errata compare` wrote
 """
 
 import sys

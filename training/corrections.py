@@ -23,12 +23,12 @@ from network import Network
 from train import BUCKETS, Games, collate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from agent import prompts  # noqa: E402
-from agent.arms import ARMS  # noqa: E402
-from agent.models.tiny import tokenizer as tk  # noqa: E402
-from agent.types import Attempt, Question, Usage, Verdict  # noqa: E402
-from tasks.chess.rules import read_move  # noqa: E402
-from verifiers.chess_legality import ChessLegality, critique  # noqa: E402
+from agent import prompts
+from agent.arms import ARMS
+from agent.models.tiny import tokenizer as tk
+from agent.types import Attempt, Question, Usage, Verdict
+from tasks.chess.rules import read_move
+from verifiers.chess_legality import ChessLegality, critique
 
 #: Shares of the kinds of feedback: what is rare in use is rare here.
 KINDS = (("critique", 0.6), ("flag", 0.25), ("hint", 0.15))

@@ -1,6 +1,6 @@
 """A checkpoint of `train.py` -> the weights that ship, in half precision.
 
-    python training/export.py run/last.pt agent/models/tiny/weights.safetensors
+python training/export.py run/last.pt agent/models/tiny/weights.safetensors
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from agent.models.tiny import tokenizer  # noqa: E402
+from agent.models.tiny import tokenizer
 
 
 def main() -> None:

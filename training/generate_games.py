@@ -20,7 +20,7 @@ import chess
 from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tasks.chess.engine import Stockfish  # noqa: E402
+from tasks.chess.engine import Stockfish
 
 OPENING_PLIES = 4
 SPREAD = 60.0

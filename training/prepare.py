@@ -19,7 +19,7 @@ import chess
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from agent.models.tiny import tokenizer as tk  # noqa: E402
+from agent.models.tiny import tokenizer as tk
 
 MAX_FROM, MAX_TO = 16, 28
 SYMBOLS = {p: i + 1 for i, p in enumerate(tk.PIECES)}

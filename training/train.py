@@ -36,7 +36,7 @@ class Games:
         self.tokens, self.starts = data["tokens"], data["starts"]
         self.froms, self.tos, self.boards = data["froms"], data["tos"], data["boards"]
         self.rights = data["rights"]
-        self.weights = data["weights"] if "weights" in data else None
+        self.weights = data.get("weights")
         self.token_at = np.concatenate([[0], np.cumsum(data["token_counts"])])
         self.ply_at = np.concatenate([[0], np.cumsum(data["ply_counts"])])
         self.count = len(data["token_counts"])
@@ -98,8 +98,8 @@ def collate(rows: list[dict[str, np.ndarray]], length: int) -> dict[str, Tensor]
         tos[n : n + m] = row["tos"][:m]
         boards[n : n + m] = row["boards"][:m]
         n += m
-    arrays = dict(tokens=tokens, weights=weights, at=at, valid=valid,
-                  froms=froms, tos=tos, boards=boards)  # fmt: skip
+    arrays = {"tokens": tokens, "weights": weights, "at": at, "valid": valid,
+              "froms": froms, "tos": tos, "boards": boards}  # fmt: skip
     return {k: torch.from_numpy(v) for k, v in arrays.items()}
 
 

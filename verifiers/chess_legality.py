@@ -23,6 +23,7 @@ class ChessLegality:
     name = "chess-legality"
 
     def __call__(self, question: Question, answer: Answer) -> Verdict:
+        """Pass a legal move; fail any other with its class and a sentence."""
         board = chess.Board(question.state["fen"])
         reading = read_move(board, str(answer))
         evidence = {

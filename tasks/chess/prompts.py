@@ -57,7 +57,9 @@ def in_words(board: chess.Board) -> str:
     >>> in_words(chess.Board("3R2k1/8/8/8/8/8/8/K7 w - - 0 1")).splitlines()[0]
     'Rank 8: three empty squares, then a white rook R on d8, two empty squares, then a black king k on g8, one empty square.'
     """
-    return "\n".join(f"Rank {rank + 1}: {_rank_in_words(board, rank)}." for rank in range(7, -1, -1))
+    return "\n".join(
+        f"Rank {rank + 1}: {_rank_in_words(board, rank)}." for rank in range(7, -1, -1)
+    )
 
 
 def _rank_in_words(board: chess.Board, rank: int) -> str:

@@ -149,7 +149,9 @@ def _match(board: chess.Board, core: str) -> tuple[re.Match[str] | None, tuple[s
     if exact and not _is_small_bishop(exact):
         return exact, ()
     upper_first = core[:1].upper() + core[1:].lower()
-    order = (upper_first, core.lower()) if exact or core[:1].isupper() else (core.lower(), upper_first)
+    order = (
+        (upper_first, core.lower()) if exact or core[:1].isupper() else (core.lower(), upper_first)
+    )
     for candidate in order:
         found = _SAN.match(candidate)
         if found and candidate != core:
@@ -288,10 +290,12 @@ class _Written:
         return Reading(self.text, None, error_class, reason, notes, (), squares)
 
     def _fits(self, move: chess.Move) -> bool:
-        if move.to_square != self.target or self.board.is_castling(move):
-            # Castling has a notation of its own, except king-takes-two-squares in UCI.
-            if not (self.board.is_castling(move) and self._is_uci_castling(move)):
+        if self.board.is_castling(move):
+            # It has a notation of its own; only UCI writes it as a move of the king.
+            if not self._is_uci_castling(move):
                 return False
+        elif move.to_square != self.target:
+            return False
         source = move.from_square
         if self.file is not None and chess.square_file(source) != self.file:
             return False
@@ -315,7 +319,7 @@ class _Written:
         capture = self.board.is_capture(move)
         if self.mark in ("x", ":") and not capture:
             marks.append("capture")
-        if capture and (self.mark is None and not self.exact or self.mark == "-"):
+        if capture and ((self.mark is None and not self.exact) or self.mark == "-"):
             marks.append("no capture")
         return (*marks, *_false_check(self.board, move, self.check))
 

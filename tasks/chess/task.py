@@ -15,7 +15,7 @@ from typing import Literal
 import chess
 import chess.pgn
 
-from agent.errors import MissingTool, ParseFailure, UsageError
+from agent.errors import ParseFailure, UsageError
 from agent.types import AfterError, Answer, Frozen, Json, Message, Question, Score
 from tasks.chess import engine, prompts
 from tasks.chess.rules import long_algebraic, read_move
@@ -23,11 +23,7 @@ from tasks.chess.rules import long_algebraic, read_move
 Side = Literal["white", "black", "both"]
 
 #: The game of the discussion, up to the move to which GPT-4 gave three illegal answers.
-SEED_GAME = (
-    "d4 Nf6 c4 e6 Nf3 d5 e3 Be7 h3 O-O Nbd2 Nc6 b3 b6 Bb2 Bb7 cxd5 Nxd5 Bc4 Na5 Be2 c5 O-O Rc8 "
-    "Bd3 h6 Ne5 Nc6 Nxc6 Bxc6 Qg4 Nf6 Qe2 Qd7 Nf3 Rfd8 Ne5 Qb7 dxc5 Bxc5 Ba6 Qa8 Bxc8 Rxc8 Nxc6 "
-    "Qxc6 Rfd1 Rcd8 Rxd8+"
-).split()
+SEED_GAME = ["d4", "Nf6", "c4", "e6", "Nf3", "d5", "e3", "Be7", "h3", "O-O", "Nbd2", "Nc6", "b3", "b6", "Bb2", "Bb7", "cxd5", "Nxd5", "Bc4", "Na5", "Be2", "c5", "O-O", "Rc8", "Bd3", "h6", "Ne5", "Nc6", "Nxc6", "Bxc6", "Qg4", "Nf6", "Qe2", "Qd7", "Nf3", "Rfd8", "Ne5", "Qb7", "dxc5", "Bxc5", "Ba6", "Qa8", "Bxc8", "Rxc8", "Nxc6", "Qxc6", "Rfd1", "Rcd8", "Rxd8+"]
 
 BLUNDER = 0.15
 """Expected points lost from which a move counts as a blunder."""
@@ -148,7 +144,7 @@ class Chess:
 
     def parse(self, text: str, state: ChessState) -> str:
         """The move: after the last `Move:`, else a text that begins with a move."""
-        tagged = re.findall(r"\bmove\s*:[\s*_`]*(.+)", text, re.IGNORECASE)
+        tagged = re.findall(r"\bmove\s*:[\s*_`]*(.*)", text, re.IGNORECASE)
         found = tagged[-1].strip() if tagged else text.strip()
         found = re.sub(r"^\**\s*(?:\d+\s*(?:\.{1,3}|\u2026)\s+)", "", found)
         words = found.split()
@@ -167,9 +163,7 @@ class Chess:
         legal = move is not None
         shown = None if legal or answer is None else str(answer)
         if not legal and after_error == "stop":
-            return state.model_copy(
-                update={"ended": "first error", "answered": state.answered + 1}
-            )
+            return state.model_copy(update={"ended": "first error", "answered": state.answered + 1})
         if self.opponent == "replay":
             move = chess.Move.from_uci(self._replay[len(state.moves)])
             shown = None
@@ -182,9 +176,8 @@ class Chess:
 
     def done(self, state: ChessState) -> str | None:
         """`checkmate`, `stalemate` and so on; `first error`; `end of the replayed game`."""
-        if state.ended is None and self.opponent == "replay":
-            if len(state.moves) >= len(self._replay):
-                return "end of the replayed game"
+        if self.opponent == "replay" and len(state.moves) >= len(self._replay):
+            return state.ended or "end of the replayed game"
         return state.ended
 
     # -- the truth --------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from agent.errors import ModelError, UsageError
 from agent.models.tiny import tokenizer
@@ -108,7 +108,7 @@ class Tiny:
         taken: set[int] = set()
         sessions = [self._session(ids, taken) for ids, _ in batch]
         # Two BLAS threads on a shared machine are slower than one.
-        with threadpool_limits(1, user_api="blas"):
+        with _threads().limit(limits=1, user_api="blas"):
             new = [(s, ids[len(s.ids) :]) for s, (ids, _) in zip(sessions, batch, strict=True)]
             first = self._sample(new, [ids for ids, _ in batch], [s for _, s in batch], 0)
             more = [i for i, (t, _) in enumerate(first) if tokenizer.FROM <= t < tokenizer.TO]
@@ -143,7 +143,7 @@ class Tiny:
                 row = precise.forward([(precise.session(), ids)])[0]
                 score = self._perturbed(row, noise)
             token = int(score.argmax())
-            logprob = float(row[token] - np.logaddexp.reduce(row))
+            logprob = float(row[token] - row.max() - np.log(np.exp(row - row.max()).sum()))
             # Digits that depend on the batch are noise, and would be stored.
             chosen.append((token, round(logprob, 4)))
         return chosen
@@ -177,6 +177,12 @@ class Tiny:
         taken.add(key)
         del best.ids[min(shared, len(ids) - 1) :]
         return best
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Found once: to look for the loaded libraries takes longer than a token."""
+    return ThreadpoolController()
 
 
 def _gap(score: NDArray[np.floating]) -> float:

@@ -89,7 +89,7 @@ class Network:
         where = np.array(positions)
         cos, sin = self.cos[where][:, None, :], self.sin[where][:, None, :]
         for i, block in enumerate(self.blocks):
-            qkv = (_normalised(x) @ block["qkv"]).reshape(len(tokens), 3, self.heads, self.width)
+            qkv = _product(_normalised(x), block["qkv"]).reshape(len(tokens), 3, self.heads, self.width)
             q, k = _rotate(qkv[:, 0], cos, sin), _rotate(qkv[:, 1], cos, sin)
             attended = np.empty((len(tokens), self.heads, self.width), self.dtype)
             for session, at, count, start in spans:
@@ -100,14 +100,21 @@ class Network:
                 values[:, start : start + count] = qkv[span, 2].swapaxes(0, 1)
                 end = start + count
                 attended[span] = _attend(q[span], keys[:, :end], values[:, :end], start)
-            x = x + attended.reshape(len(tokens), -1) @ block["out"]
-            hidden = np.maximum(_normalised(x) @ block["up"], 0)
-            x = x + (hidden * hidden) @ block["down"]
+            x = x + _product(attended.reshape(len(tokens), -1), block["out"])
+            hidden = np.maximum(_product(_normalised(x), block["up"]), 0)
+            x = x + _product(hidden * hidden, block["down"])
         for (session, new), _ in zip(texts, spans, strict=True):
             session.ids.extend(new)
         last = [at + count - 1 for _, at, count, _ in spans]
-        result: Array = (_normalised(x[last]) * self.norm) @ self.unembedding
+        result: Array = _product(_normalised(x[last]) * self.norm, self.unembedding)
         return result
+
+
+def _product(x: Array, weights: Array) -> Array:
+    """x @ weights; a few rows go one by one, which spares BLAS the packing of all weights."""
+    if len(x) > 3:
+        return x @ weights
+    return np.stack([row @ weights for row in x])
 
 
 def _normalised(x: Array) -> Array:

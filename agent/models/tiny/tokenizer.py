@@ -23,24 +23,7 @@ PIECES = "PNBRQKpnbrqk"
 
 #: Words of critiques that have a token of their own; any other word is `<unk>`. A change here
 #: makes the shipped weights useless.
-WORDS = """
-a add again algebraic all allowed already ambiguous an and another answer answers any are at
-attacked away back be because been before behind between bishop bishops black black's block
-blocked blocks board both but by can cannot capture captured captures castle castled castles
-castling check checked checkmate choose could destination diagonal diagonally did different do
-does double each empty end enemy every file first for forward found four from further game give
-go goes had has have here if illegal in incomplete instead into is it its just king king's
-kingside knight knights land last leave leaves left legal line lost made make mate means meant
-more move moved moves moving must name names need next no none not notation nothing now occupied
-of on once one only onto open opponent or other out over own pass passant passed passes passing
-path pawn pawns piece pieces pinned place played player position promote promotes promotion put
-queen queens queenside rank reach reached reaches reject rejected rejects right rights rook rook's
-rooks same say side sides since six square squares stalemate stand standing stands start starting
-step steps still stop stops straight take taken takes target than that the their them then there
-these they this those three through time to too try turn two twice unclear unreadable use used was
-way were what when where which while white white's will with without would write written wrong
-yes yet you your
-""".split()
+WORDS = ["a", "add", "again", "algebraic", "all", "allowed", "already", "ambiguous", "an", "and", "another", "answer", "answers", "any", "are", "at", "attacked", "away", "back", "be", "because", "been", "before", "behind", "between", "bishop", "bishops", "black", "black's", "block", "blocked", "blocks", "board", "both", "but", "by", "can", "cannot", "capture", "captured", "captures", "castle", "castled", "castles", "castling", "check", "checked", "checkmate", "choose", "could", "destination", "diagonal", "diagonally", "did", "different", "do", "does", "double", "each", "empty", "end", "enemy", "every", "file", "first", "for", "forward", "found", "four", "from", "further", "game", "give", "go", "goes", "had", "has", "have", "here", "if", "illegal", "in", "incomplete", "instead", "into", "is", "it", "its", "just", "king", "king's", "kingside", "knight", "knights", "land", "last", "leave", "leaves", "left", "legal", "line", "lost", "made", "make", "mate", "means", "meant", "more", "move", "moved", "moves", "moving", "must", "name", "names", "need", "next", "no", "none", "not", "notation", "nothing", "now", "occupied", "of", "on", "once", "one", "only", "onto", "open", "opponent", "or", "other", "out", "over", "own", "pass", "passant", "passed", "passes", "passing", "path", "pawn", "pawns", "piece", "pieces", "pinned", "place", "played", "player", "position", "promote", "promotes", "promotion", "put", "queen", "queens", "queenside", "rank", "reach", "reached", "reaches", "reject", "rejected", "rejects", "right", "rights", "rook", "rook's", "rooks", "same", "say", "side", "sides", "since", "six", "square", "squares", "stalemate", "stand", "standing", "stands", "start", "starting", "step", "steps", "still", "stop", "stops", "straight", "take", "taken", "takes", "target", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "three", "through", "time", "to", "too", "try", "turn", "two", "twice", "unclear", "unreadable", "use", "used", "was", "way", "were", "what", "when", "where", "which", "while", "white", "white's", "will", "with", "without", "would", "write", "written", "wrong", "yes", "yet", "you", "your"]
 
 PAD, START, UNK, CHECK, MATE, EP, OPEN, CLOSE, SETUP = (
     "<pad>", "<start>", "<unk>", "+", "#", "e.p.", "{", "}", "<setup>",
