@@ -272,7 +272,7 @@ def test_every_style_says_who_is_to_move_or_shows_the_game(style: str) -> None:
 
 
 def test_levels_of_ability_are_scored_apart() -> None:
-    task = Chess(start="initial")
+    task = Chess(start="initial", quality_nodes=0)
     question = task.question(task.start(1))
     levels = {
         answer: task.score(question, answer)

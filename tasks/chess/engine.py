@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import random
 import shutil
 import threading
+from collections.abc import Coroutine
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import chess
 import chess.engine
 
 from agent.errors import MissingTool
+
+T = TypeVar("T")
 
 INSTALL = (
     "Stockfish is not installed. Install it (Debian, Ubuntu: `apt install stockfish`; "
@@ -41,18 +46,20 @@ class Stockfish:
         if path is None:
             raise MissingTool(INSTALL)
         self.path = path
-        self._engine: chess.engine.SimpleEngine | None = None
+        self._engine: chess.engine.UciProtocol | None = None
+        # A daemon's loop of our own: SimpleEngine's thread would keep a program that forgot
+        # to close its task from ending. The process ends when its input does.
+        self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._expected = lru_cache(maxsize=100_000)(self._expected_uncached)
 
     def analyse(self, board: chess.Board, nodes: int, lines: int) -> list[chess.engine.InfoDict]:
         """The best `lines` moves after `nodes` nodes."""
         with self._lock:
-            engine = self._open()
+            limit = chess.engine.Limit(nodes=nodes)
             # A new `game` clears the hash: the answer depends on the position alone.
-            return engine.analyse(
-                board, chess.engine.Limit(nodes=nodes), multipv=lines, game=object()
-            )
+            found = self._open().analyse(board, limit, multipv=lines, game=object())
+            return self._wait(found)
 
     def choose(
         self, board: chess.Board, rng: random.Random, nodes: int, lines: int, spread: float
@@ -82,15 +89,20 @@ class Stockfish:
         wdl = info["score"].wdl(model="sf15.1", ply=board.ply())
         return wdl.pov(color).expectation()
 
-    def _open(self) -> chess.engine.SimpleEngine:
+    def _open(self) -> chess.engine.UciProtocol:
         if self._engine is None:
-            self._engine = chess.engine.SimpleEngine.popen_uci(self.path)
-            self._engine.configure({"Threads": 1, "Hash": 16})
+            threading.Thread(target=self._loop.run_forever, daemon=True).start()
+            _, self._engine = self._wait(chess.engine.popen_uci(self.path))
+            self._wait(self._engine.configure({"Threads": 1, "Hash": 16}))
         return self._engine
+
+    def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def close(self) -> None:
         """End the process."""
         with self._lock:
             if self._engine is not None:
-                self._engine.quit()
+                self._wait(self._engine.quit())
                 self._engine = None
+                self._loop.call_soon_threadsafe(self._loop.stop)

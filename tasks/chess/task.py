@@ -25,6 +25,9 @@ Side = Literal["white", "black", "both"]
 #: The game of the discussion, up to the move to which GPT-4 gave three illegal answers.
 SEED_GAME = ["d4", "Nf6", "c4", "e6", "Nf3", "d5", "e3", "Be7", "h3", "O-O", "Nbd2", "Nc6", "b3", "b6", "Bb2", "Bb7", "cxd5", "Nxd5", "Bc4", "Na5", "Be2", "c5", "O-O", "Rc8", "Bd3", "h6", "Ne5", "Nc6", "Nxc6", "Bxc6", "Qg4", "Nf6", "Qe2", "Qd7", "Nf3", "Rfd8", "Ne5", "Qb7", "dxc5", "Bxc5", "Ba6", "Qa8", "Bxc8", "Rxc8", "Nxc6", "Qxc6", "Rfd1", "Rcd8", "Rxd8+"]
 
+QUALITY_NODES = 400
+"""Enough to see what a move hangs, at about two milliseconds a position."""
+
 BLUNDER = 0.15
 """Expected points lost from which a move counts as a blunder."""
 
@@ -64,7 +67,7 @@ class Chess:
         opponent: str = "self",
         style: str = "pgn",
         replay: str | None = None,
-        quality_nodes: int = 0,
+        quality_nodes: int = -1,
         engine_nodes: int = 200,
         engine_lines: int = 3,
         engine_spread: float = 60.0,
@@ -78,7 +81,8 @@ class Chess:
         opponent: `self`, `random`, `stockfish`, or `replay` (the board follows `replay`,
             moves in SAN or a PGN file, whatever the model answers).
         style: one of `prompts.STYLES`.
-        quality_nodes: nodes with which Stockfish judges moves after the run; 0 does not.
+        quality_nodes: nodes with which Stockfish judges moves after the run; 0 does not,
+            -1 takes 400 where it is installed.
         """
         _choice("style", style, prompts.STYLES)
         _choice("opponent", opponent, ("self", "random", "stockfish", "replay"))
@@ -95,11 +99,13 @@ class Chess:
         self.horizon, self.style, self.opponent = horizon, style, opponent
         self.side: Side = side or ("both" if opponent in ("self", "replay") else "white")
         self.start_option, self.replay_option = start, replay
+        if quality_nodes < 0:
+            quality_nodes = QUALITY_NODES if engine.find() else 0
         self.quality_nodes, self.engine_nodes = quality_nodes, engine_nodes
         self.engine_lines, self.engine_spread = engine_lines, engine_spread
         self._starts = _starts(start)
         self._replay = _replay_moves(replay, self._starts) if replay else []
-        needs_engine = opponent == "stockfish" or quality_nodes > 0
+        needs_engine = opponent == "stockfish" or self.quality_nodes > 0
         self._engine = engine.Stockfish() if needs_engine else None
 
     def configuration(self) -> dict[str, Json]:

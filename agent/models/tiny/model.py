@@ -134,13 +134,17 @@ class Tiny:
         if not texts:
             return []
         logits = self._network.forward(texts).astype(np.float64)
+        # A move begins a new word, so what only continues the last one can't begin it.
+        barred = tokenizer.CONTINUATIONS if position == 0 else []
         chosen = []
         for row, ids, seed in zip(logits, whole, seeds, strict=True):
             noise = np.random.default_rng((seed, position)).gumbel(size=len(row))
+            row[barred] = -np.inf
             score = self._perturbed(row, noise)
             if _gap(score) < TIE / max(self.temperature, TIE):
                 precise = self._precise()
                 row = precise.forward([(precise.session(), ids)])[0]
+                row[barred] = -np.inf
                 score = self._perturbed(row, noise)
             token = int(score.argmax())
             logprob = float(row[token] - row.max() - np.log(np.exp(row - row.max()).sum()))

@@ -43,6 +43,8 @@ def _vocabulary() -> list[str]:
 VOCABULARY = _vocabulary()
 ID = {name: i for i, name in enumerate(VOCABULARY)}
 FROM, TO = ID["Pa1<"], ID["Pa1>"]
+CONTINUATIONS = [ID[CHECK], ID[MATE], ID[EP]]
+"""Tokens that belong to the word before them, and so never begin an answer."""
 
 _MOVE = r"[KQRBN]?[a-h][1-8][-x]?[a-h][1-8](?:=[QRBN])?(?:e\.p\.)?[+#]?|O-O(?:-O)?[+#]?"
 _SCAN = re.compile(
