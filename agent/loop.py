@@ -9,17 +9,20 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from agent import prompts
 from agent.arms import Arm
 from agent.budget import Budget
 from agent.errors import ModelError, ModelUnusable, ParseFailure
 from agent.types import (
+    Answer,
     Attempt,
     Environment,
     Model,
     Question,
+    Severity,
     Step,
     Trace,
     Verdict,
@@ -46,81 +49,104 @@ async def rollout(
     `BudgetExhausted` at a limit and `ModelUnusable` where no call can succeed; a single call
     that fails for good is a trace with an error.
     """
-    budget, watcher = budget or Budget(), watcher or Watcher()
-    steps, state, failure = list(earlier), task.start(seed), None
-    for step in earlier:
-        state = task.advance(state, step.answer, arm.after_error)
-    try:
-        while not (reason := _ended(task, state, steps)):
-            step = await take_step(task, state, model, arm, seed, len(steps), budget, watcher)
-            steps.append(step)
-            watcher.on_step(arm, seed, step)
-            state = task.advance(state, step.answer, arm.after_error)
-    except ModelUnusable:
-        raise
-    except ModelError as error:
-        reason, failure = "error", str(error)
-    return Trace(
-        task=task.name, arm=arm.name, model=model.name, seed=seed, steps=tuple(steps),
-        stop_reason=reason, error=failure,
-        configuration={"task": task.configuration(), "arm": arm.configuration(),
-                       "model": model.configuration(), "prompts": prompts.VERSION},
-    )  # fmt: skip
+    episode = _Episode(task, model, arm, seed, budget or Budget(), watcher or Watcher())
+    return await episode.play(earlier)
 
 
-async def take_step(
-    task: Environment[State],
-    state: State,
-    model: Model,
-    arm: Arm,
-    seed: int,
-    index: int,
-    budget: Budget,
-    watcher: Watcher,
-) -> Step:
-    """Ask until an answer passes or the arm's attempts are used up; then take the best."""
-    question = task.question(state)
-    attempts: list[Attempt] = []
-    while len(attempts) < arm.max_attempts:
-        candidates = _candidates(arm, question) if attempts else ()
-        asked = prompts.ask(question, attempts, arm, candidates)
-        last_chance = len(attempts) + 1 == arm.max_attempts
-        budget.check()
+@dataclass(frozen=True)
+class _Episode(Generic[State]):
+    """What stays the same from the first step to the last."""
+
+    task: Environment[State]
+    model: Model
+    arm: Arm
+    seed: int
+    budget: Budget
+    watcher: Watcher
+
+    async def play(self, earlier: Sequence[Step]) -> Trace:
+        """Step after step, until the task or the horizon ends it."""
+        steps, state, failure = list(earlier), self.task.start(self.seed), None
+        for step in earlier:
+            state = self.task.advance(state, step.answer, self.arm.after_error)
+        try:
+            while not (reason := self.ended(state, steps)):
+                step = await self.step(state, len(steps))
+                steps.append(step)
+                self.watcher.on_step(self.arm, self.seed, step)
+                state = self.task.advance(state, step.answer, self.arm.after_error)
+        except ModelUnusable:
+            raise
+        except ModelError as error:
+            reason, failure = "error", str(error)
+        return self.seal(steps, reason, failure)
+
+    async def step(self, state: State, index: int) -> Step:
+        """Ask until an answer passes or the attempts are used up; then take the best."""
+        question = self.task.question(state)
+        attempts: list[Attempt] = []
+        while len(attempts) < self.arm.max_attempts:
+            attempts.append(await self.attempt(state, index, question, attempts))
+            self.watcher.on_attempt(self.arm, self.seed, index, question, attempts[-1])
+            if self.arm.select == "first_pass" and not attempts[-1].failed:
+                break
+        accepted = best(attempts)
+        return Step(index=index, question=question, attempts=tuple(attempts), accepted=accepted,
+                    exhausted=bool(attempts[accepted].failed))  # fmt: skip
+
+    async def attempt(
+        self, state: State, index: int, question: Question, before: Sequence[Attempt]
+    ) -> Attempt:
+        """Ask once, with what is to be told of the last answer, and have the reply judged."""
+        self.budget.check()
         began = time.perf_counter()
-        [completion] = await model.generate(asked, 1, derive_seed(seed, index, len(attempts)))
-        answer, verdicts = await _verdicts(task, state, question, completion.text, arm, last_chance)
+        candidates = _candidates(self.arm, question) if before else ()
+        asked = prompts.ask(question, before, self.arm, candidates)
+        sampling_seed = derive_seed(self.seed, index, len(before))
+        [completion] = await self.model.generate(asked, 1, sampling_seed)
+        last = len(before) + 1 == self.arm.max_attempts
+        answer, verdicts = await self.judge(state, question, completion.text, last)
         attempt = Attempt(
             text=completion.text, answer=answer, verdicts=verdicts, prompt_hash=asked.hash,
             usage=completion.usage, seconds=round(time.perf_counter() - began, 6),
             logprob=None if completion.logprobs is None else sum(completion.logprobs),
             finish_reason=completion.finish_reason,
         )  # fmt: skip
-        budget.spend(attempt)
-        attempts.append(attempt)
-        watcher.on_attempt(arm, seed, index, question, attempt)
-        if arm.select == "first_pass" and not attempt.failed:
-            break
-    accepted = best(attempts)
-    return Step(index=index, question=question, attempts=tuple(attempts), accepted=accepted,
-                exhausted=bool(attempts[accepted].failed))  # fmt: skip
+        self.budget.spend(attempt)
+        return attempt
 
+    async def judge(
+        self, state: State, question: Question, text: str, last: bool
+    ) -> tuple[Answer, tuple[Verdict, ...]]:
+        """The answer in `text` and what every verifier says of it."""
+        try:
+            answer = self.task.parse(text, state)
+        except ParseFailure as failure:
+            # Unreadable is wrong for every arm; only one that verifies may act on it.
+            severity: Severity = "must" if self.arm.verified else "shadow"
+            return None, (Verdict(verifier="parse", outcome="fail", critique=str(failure),
+                                  severity=severity),)  # fmt: skip
+        verdicts = [await judge(check, question, answer) for check in self.arm.checks]
+        if last:  # a `should` is waived where there is no further attempt
+            verdicts = [v.model_copy(update={"severity": "shadow"}) if v.severity == "should"
+                        else v for v in verdicts]  # fmt: skip
+        return answer, tuple(verdicts)
 
-async def _verdicts(
-    task: Environment[State], state: State, question: Question, text: str, arm: Arm, last: bool
-) -> tuple[object, tuple[Verdict, ...]]:
-    """The answer in `text` and what every verifier says of it."""
-    try:
-        answer = task.parse(text, state)
-    except ParseFailure as failure:
-        # An unreadable answer is a wrong answer; only an arm that verifies acts on it.
-        verdict = Verdict(verifier="parse", outcome="fail", critique=str(failure),
-                          severity="must" if arm.verified else "shadow")  # fmt: skip
-        return None, (verdict,)
-    verdicts = [await judge(check, question, answer) for check in arm.checks]
-    if last:  # a `should` is waived where there is no further attempt
-        verdicts = [v.model_copy(update={"severity": "shadow"}) if v.severity == "should" else v
-                    for v in verdicts]  # fmt: skip
-    return answer, tuple(verdicts)
+    def ended(self, state: State, steps: Sequence[Step]) -> str | None:
+        """Why the episode is over, or None."""
+        over = "horizon" if len(steps) >= self.task.horizon else None
+        return self.task.done(state) or over
+
+    def seal(self, steps: Sequence[Step], reason: str, failure: str | None) -> Trace:
+        """The record of everything that was asked, answered and said."""
+        configuration = {
+            "task": self.task.configuration(), "arm": self.arm.configuration(),
+            "model": self.model.configuration(), "prompts": prompts.VERSION,
+        }  # fmt: skip
+        return Trace(
+            task=self.task.name, arm=self.arm.name, model=self.model.name, seed=self.seed,
+            configuration=configuration, steps=tuple(steps), stop_reason=reason, error=failure,
+        )  # fmt: skip
 
 
 def best(attempts: Sequence[Attempt]) -> int:
@@ -147,7 +173,3 @@ def derive_seed(seed: int, step: int, attempt: int) -> int:
 
 def _candidates(arm: Arm, question: Question) -> list[str]:
     return [c for check in arm.checks for c in check.candidates(question)] if arm.hint else []
-
-
-def _ended(task: Environment[State], state: State, steps: Sequence[Step]) -> str | None:
-    return task.done(state) or ("horizon" if len(steps) >= task.horizon else None)

@@ -11,9 +11,9 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 TRACE_VERSION = 1
 """Raised when a stored trace can no longer be read by older code."""
@@ -27,6 +27,14 @@ Answer = Json
 Outcome = Literal["pass", "fail", "abstain", "error"]
 Severity = Literal["must", "should", "shadow"]
 AfterError = Literal["stop", "leave", "repair"]
+
+
+def _storable(text: str) -> str:
+    """Lone surrogates, which JSON lets a server send, can be written in no file."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+Text = Annotated[str, AfterValidator(_storable)]
 
 
 class Frozen(BaseModel):
@@ -92,7 +100,7 @@ class Usage(Frozen):
 class Completion(Frozen):
     """One sample of a model."""
 
-    text: str
+    text: Text
     """What it wrote."""
     usage: Usage
     """What that cost."""
@@ -109,7 +117,7 @@ class Verdict(Frozen):
     """Its name."""
     outcome: Outcome
     """`error` is a broken verifier: never a pass and never a wrong answer."""
-    critique: str = ""
+    critique: Text = ""
     """What the model may be told."""
     evidence: Json = None
     """What machines may want to know: a class, a score."""

