@@ -52,7 +52,8 @@ Start = Annotated[str | None, typer.Option(help="initial, random:PLIES, seed, FE
 Opponent = Annotated[str | None, typer.Option(help="self, random, stockfish or replay.")]
 Side = Annotated[str | None, typer.Option(help="white, black or both.")]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="Any other option of the task, NAME=VALUE.")
+    list[str] | None,
+    typer.Option("--set", help="Any other option of the task, NAME=VALUE.", envvar="ERRATA_SET"),
 ]
 Temperature = Annotated[float, typer.Option(help="Of sampling.", min=0)]
 BaseUrl = Annotated[str | None, typer.Option(help="Of an OpenAI-compatible server.")]
@@ -153,6 +154,7 @@ def run(
         the_task = _task(task, options)
         [the_arm] = _arms([arm], verifier, the_task, max_attempts, after_error)
         console = _console()
+        console.print(f"{the_task.name} by {the_model.name}, arm {the_arm.name}, seed {seed}\n")
 
         async def play() -> Any:
             from agent.verification import preflight

@@ -149,7 +149,9 @@ def _typed(factory: Any, options: Mapping[str, str]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, text in options.items():
         if name not in known:
-            raise UnknownName(f"option of {getattr(factory, 'name', factory.__name__)}", name, known)
+            raise UnknownName(
+                f"option of {getattr(factory, 'name', factory.__name__)}", name, known
+            )
         default = known[name].default
         try:
             if isinstance(default, bool):

@@ -119,9 +119,7 @@ def compare(table: StepTable, horizon: int) -> Comparison:
     judged = (table.infrastructure == 0) & (table.correct != UNKNOWN)
     return Comparison(
         arms={name: _arm(table, name, judged, horizon) for name in names},
-        differences={
-            f"{a}-{b}": _contrast(table, a, b, judged) for b, a in combinations(names, 2)
-        },
+        differences={f"{a}-{b}": _contrast(table, a, b, judged) for b, a in combinations(names, 2)},
         verifiers=_verifiers(table),
         horizon=horizon,
     )
@@ -162,16 +160,16 @@ def _attempts(table: StepTable, name: str, judged: Array) -> Attempts:
     rows = table.where((table.arm == name) & judged)
     wrong, steps = _by_episode(rows["episode"], rows["first_correct"] == 0)
     tries = table.attempt_rows
-    mine = ((table.arm == name) & judged)[tries.step_row] if len(tries.step_row) else tries.correct
+    mine = ((table.arm == name) & judged)[tries.step_row]
     recovery = {}
-    last = int(tries.attempt[mine.astype(bool)].max(initial=0))
+    last = int(tries.attempt[mine].max(initial=0))
     for k in range(1, last + 1):
-        here = np.flatnonzero(mine.astype(bool) & (tries.attempt == k))
+        here = np.flatnonzero(mine & (tries.attempt == k))
         # Attempts of a step stand in order, so the one before is the row before.
         here = here[(tries.correct[here - 1] == 0) & (tries.correct[here] != UNKNOWN)]
         right, count = _by_episode(table.episode[tries.step_row[here]], tries.correct[here] == 1)
         recovery[k + 1] = rate(right, count)
-    retries = np.flatnonzero(mine.astype(bool) & (tries.attempt > 0))
+    retries = np.flatnonzero(mine & (tries.attempt > 0))
     same, count = _by_episode(table.episode[tries.step_row[retries]], tries.repeat[retries])
     return Attempts(
         first_attempt_error=rate(wrong, steps),
@@ -183,7 +181,7 @@ def _attempts(table: StepTable, name: str, judged: Array) -> Attempts:
 
 
 def _measures(table: StepTable, name: str, judged: Array) -> dict[str, Estimate]:
-    picked = np.flatnonzero((table.arm == name) & judged)
+    picked: list[int] = np.flatnonzero((table.arm == name) & judged).tolist()
     names = dict.fromkeys(k for i in picked for k in table.measures[i])
     out = {}
     for measure in names:

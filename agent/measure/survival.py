@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -35,14 +36,14 @@ def first_errors(episode: Array, step: Array, correct: Array) -> tuple[Array, Ar
 
     Rows are in order of episodes and steps; `correct` is 1 or 0.
     """
-    times, observed = [], []
-    for number in np.unique(episode):
-        mine = episode == number
-        wrong = np.flatnonzero(correct[mine] == 0)
-        steps = step[mine]
-        times.append(int(steps[wrong[0]]) if len(wrong) else int(steps[-1]))
-        observed.append(bool(len(wrong)))
-    return np.array(times, dtype=int), np.array(observed, dtype=bool)
+    numbers, first_row = np.unique(episode, return_index=True)
+    last_row = np.append(first_row[1:], len(episode)) - 1
+    wrong = np.flatnonzero(correct == 0)
+    erring, first_wrong = np.unique(episode[wrong], return_index=True)
+    observed = np.isin(numbers, erring)
+    times = step[last_row].astype(int) if len(numbers) else np.zeros(0, int)
+    times[observed] = step[wrong[first_wrong]]
+    return times, observed
 
 
 def survival(times: Array, observed: Array, steps: list[int]) -> Survival:
@@ -55,17 +56,22 @@ def survival(times: Array, observed: Array, steps: list[int]) -> Survival:
                         restricted_mean=None, episodes=0)  # fmt: skip
     data = stats.CensoredData(uncensored=times[observed], right=times[~observed])
     sf = stats.ecdf(data).sf
-    with np.errstate(all="ignore"):
-        band = sf.confidence_interval(confidence_level=LEVEL, method="log-log")
+    with warnings.catch_warnings():  # where the band is undefined, `_exact` steps in
+        warnings.simplefilter("ignore", RuntimeWarning)
+        band: Any = sf.confidence_interval(confidence_level=LEVEL, method="log-log")
     last = int(times.max())
+    # Once every episode has erred, S is known to be 0 for good; else nothing is known
+    # beyond the last step seen.
+    known = np.inf if sf.evaluate(np.array([last]))[0] == 0 else last
     at = {}
     for t in steps:
         at_risk = int((times >= t).sum())
-        if t > last:
+        if t > known:
             at[t] = Estimate(value=None)
             continue
-        value = float(sf.evaluate(t))
-        low, high = float(band.low.evaluate(t)), float(band.high.evaluate(t))
+        point = np.array([t])
+        value = float(sf.evaluate(point)[0])
+        low, high = (float(edge.evaluate(point)[0]) for edge in (band.low, band.high))
         if value in (0.0, 1.0) or not (np.isfinite(low) and np.isfinite(high)):
             low, high = _exact(value, at_risk, len(times))
         at[t] = Estimate(value=value, low=low, high=high, n=at_risk)

@@ -138,15 +138,23 @@ def from_traces(
                 same = before is not None and _said(before) == _said(attempt)
                 attempts["repeat"].append(int(same))
                 attempts["verdicts"].append({v.verifier: v.outcome for v in attempt.verdicts})
-    lists = {"measures", "verdicts"}
     return StepTable(
-        **{k: v if k in lists else np.array(v) for k, v in columns.items()},
-        attempt_rows=AttemptTable(
-            **{k: v if k in lists else np.array(v, dtype=np.int64) for k, v in attempts.items()}
-        ),
+        **_arrays(columns),
+        attempt_rows=AttemptTable(**_arrays(attempts)),
         failed=failed,
         episodes_of=seeds,
     )
+
+
+def _arrays(columns: dict[str, list[Any]]) -> dict[str, Any]:
+    """Columns as arrays, but for those whose cells are mappings; empty ones keep their type."""
+    text = {"arm", "error_class"}
+    return {
+        name: values
+        if name in ("measures", "verdicts")
+        else np.array(values, dtype=str if name in text else float if name == "seconds" else int)
+        for name, values in columns.items()
+    }
 
 
 def _truth(correct: bool | None) -> int:

@@ -32,22 +32,23 @@ class Transitions(BaseModel):
 
 def transitions(episode: Array, on_track: Array) -> Transitions:
     """From rows in order of episodes and steps; every episode begins on track."""
-    leave, on, back, off = [], [], [], []
-    for number in np.unique(episode):
-        after = on_track[episode == number].astype(bool)
-        before = np.concatenate([[True], after[:-1]])
-        leave.append(int((before & ~after).sum()))
-        on.append(int(before.sum()))
-        back.append(int((~before & after).sum()))
-        off.append(int((~before).sum()))
-    e = _probability(np.array(leave), np.array(on))
-    r = _probability(np.array(back), np.array(off))
+    after = np.asarray(on_track).astype(bool)
+    before = np.concatenate([[True], after[:-1]])[: len(after)]
+    before[np.unique(episode, return_index=True)[1]] = True
+    _, index = np.unique(episode, return_inverse=True)
+
+    def count(mask: Array) -> Array:
+        return np.bincount(index[mask], minlength=int(index.max(initial=-1)) + 1)
+
+    leave, back = count(before & ~after), count(~before & after)
+    e = _probability(leave, count(before))
+    r = _probability(back, count(~before))
     return Transitions(
         e=e,
         r=r,
-        stationary_off=_stationary(e, r, sum(leave), sum(back)),
-        reversals=int(sum(back)),
-        off_steps=int((np.asarray(on_track) == 0).sum()),
+        stationary_off=_stationary(e, r, int(leave.sum()), int(back.sum())),
+        reversals=int(back.sum()),
+        off_steps=int((~after).sum()),
     )
 
 

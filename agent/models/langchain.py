@@ -51,7 +51,7 @@ class LangChainModel:
 
     async def _one(self, question: Question, seed: int) -> Completion:
         messages = [(m.role, m.content) for m in question.messages]
-        options = {"seed": seed} if hasattr(self._model, "seed") else {}
+        options: dict[str, Any] = {"seed": seed} if hasattr(self._model, "seed") else {}
         try:
             message = await self._model.ainvoke(messages, **options)
         except Exception as error:  # provider-specific, and never a wrong answer

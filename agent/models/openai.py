@@ -90,8 +90,10 @@ class OpenAIModel:
             ) from None
         except openai.NotFoundError as error:
             raise ModelUnusable(
-                self._clean(f"404: no model {self._model!r} or no such address (settings: --model, "
-                            f"--base-url): {_message(error)}")  # fmt: skip
+                self._clean(
+                    f"404: no model {self._model!r} or no such address (settings: --model, "
+                    f"--base-url): {_message(error)}"
+                )  # fmt: skip
             ) from None
         except openai.APIStatusError as error:
             raise ModelError(self._clean(f"{error.status_code}: {_message(error)}")) from None

@@ -24,8 +24,8 @@ class Session:
 
     def __init__(self, layers: int, heads: int, width: int, dtype: type) -> None:
         self.ids: list[int] = []
-        self.keys = np.empty((layers, heads, 64, width), dtype)
-        self.values = np.empty((layers, heads, 64, width), dtype)
+        self.keys: Array = np.empty((layers, heads, 64, width), dtype)
+        self.values: Array = np.empty((layers, heads, 64, width), dtype)
 
     def room_for(self, tokens: int) -> None:
         """Grow by doubling until `tokens` fit."""
@@ -38,7 +38,7 @@ class Network:
     """Weights of one decoder in one precision."""
 
     def __init__(self, weights: Mapping[str, Array], heads: int, dtype: type = np.float32) -> None:
-        get = {k: np.ascontiguousarray(v, dtype) for k, v in weights.items()}
+        get: dict[str, Array] = {k: np.ascontiguousarray(v, dtype) for k, v in weights.items()}
         self.dtype, self.heads = dtype, heads
         self.embedding = get["embedding.weight"]
         self.unembedding = np.ascontiguousarray(self.embedding.T)
@@ -61,13 +61,16 @@ class Network:
         ]
         half = self.width // 2
         angles = np.outer(np.arange(MAX_TOKENS), 10000.0 ** (-np.arange(half) / half))
-        self.cos, self.sin = np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)
+        self.cos: Array = np.cos(angles).astype(dtype)
+        self.sin: Array = np.sin(angles).astype(dtype)
 
     @property
     def parameters(self) -> int:
         """Trained numbers, the tied table counted once."""
         gains = (2 * self.layers + 1) * self.embedding.shape[1]
-        return self.embedding.size + gains + sum(w.size for b in self.blocks for w in b.values())
+        return int(
+            self.embedding.size + gains + sum(w.size for b in self.blocks for w in b.values())
+        )
 
     def session(self) -> Session:
         """An empty text."""
@@ -78,7 +81,9 @@ class Network:
 
         Returns the logits of the token that follows each text, [texts, vocabulary].
         """
-        spans, positions, tokens = [], [], []
+        spans: list[tuple[Session, int, int, int]] = []
+        positions: list[int] = []
+        tokens: list[int] = []
         for session, new in texts:
             start = len(session.ids)
             session.room_for(start + len(new))
@@ -89,9 +94,10 @@ class Network:
         where = np.array(positions)
         cos, sin = self.cos[where][:, None, :], self.sin[where][:, None, :]
         for i, block in enumerate(self.blocks):
-            qkv = _product(_normalised(x), block["qkv"]).reshape(len(tokens), 3, self.heads, self.width)
+            qkv = _product(_normalised(x), block["qkv"])
+            qkv = qkv.reshape(len(tokens), 3, self.heads, self.width)
             q, k = _rotate(qkv[:, 0], cos, sin), _rotate(qkv[:, 1], cos, sin)
-            attended = np.empty((len(tokens), self.heads, self.width), self.dtype)
+            attended: Array = np.empty((len(tokens), self.heads, self.width), self.dtype)
             for session, at, count, start in spans:
                 span = slice(at, at + count)
                 keys = session.keys[i]
