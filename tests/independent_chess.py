@@ -27,7 +27,8 @@ def name(at: Square) -> str:
 
 class Position:
     def __init__(self, fen: str) -> None:
-        rows, turn, rights, passing = fen.split()[:4]
+        rows, turn, rights, passing, clock = fen.split()[:5]
+        self.clock = int(clock)
         self.at: dict[Square, str] = {}
         for r, row in enumerate(rows.split("/")):
             f = 0
@@ -81,7 +82,9 @@ class Position:
     ) -> set[Square]:
         board = self.at if board is None else board
         return {
-            s for s, p in board.items() if p.isupper() == by_white and self.reaches(s, target, board)
+            s
+            for s, p in board.items()
+            if p.isupper() == by_white and self.reaches(s, target, board)
         }
 
     def king(self, board: dict[Square, str] | None = None) -> Square:
@@ -172,7 +175,7 @@ class Position:
         """'' for a legal move, else one of the classes of errors."""
         if text in ("--", "0000", "Z0", "@@@@"):
             return "null"
-        if self.bare() or not self.any_legal():
+        if self.bare() or self.clock >= 150 or not self.any_legal():
             return "game_over"
         if text.rstrip("+#") in ("O-O", "O-O-O"):
             return self.castle(text.rstrip("+#") == "O-O")
@@ -263,3 +266,29 @@ class Position:
             if self.attackers((f, rank), not self.white, board):
                 return "castling_check"
         return ""
+
+
+def replay(start: str, moves: list[str]) -> list[dict]:
+    """What each move of a record did: number, side, piece, squares, and what it took where."""
+    position, told = Position(start), []
+    board, number = dict(position.at), int(start.split()[5])
+    for uci in moves:
+        source, target = square(uci[:2]), square(uci[2:4])
+        piece = board.pop(source)
+        taken_on = target
+        if piece.lower() == "p" and source[0] != target[0] and target not in board:
+            taken_on = (target[0], source[1])
+        taken = board.pop(taken_on, None)
+        if piece.lower() == "k" and abs(target[0] - source[0]) == 2:
+            rook = (7 if target[0] == 6 else 0, target[1])
+            board[(source[0] + target[0]) // 2, target[1]] = board.pop(rook)
+        promoted = uci[4:]
+        if promoted:
+            board[target] = promoted.upper() if piece.isupper() else promoted
+        else:
+            board[target] = piece
+        told.append({"number": number, "white": piece.isupper(), "piece": piece,
+                     "from": name(source), "to": name(target),
+                     "taken": taken, "taken_on": name(taken_on)})  # fmt: skip
+        number += piece.islower()
+    return told

@@ -538,7 +538,9 @@ class _Written:
         where = chess.square_name(king)
         if still:
             by = _name(board, min(still))
-            now = chess.square_name(board.king(board.turn) or king)
+            standing = board.king(board.turn)
+            assert standing is not None
+            now = chess.square_name(standing)
             return (
                 3,
                 "does_not_answer_check",
