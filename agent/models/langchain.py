@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import ModelError, ModelUnusable, UsageError
@@ -53,11 +55,24 @@ class LangChainModel:
         messages = [(m.role, m.content) for m in question.messages]
         options: dict[str, Any] = {"seed": seed} if hasattr(self._model, "seed") else {}
         try:
-            message = await self._model.ainvoke(messages, **options)
+            called = self._model.ainvoke(messages, **options)
+            message = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(called, _loop()))
         except Exception as error:  # provider-specific, and never a wrong answer
             kind = ModelUnusable if _status(error) in (401, 403, 404) else ModelError
             raise kind(f"{self.name}: {type(error).__name__}: {_first_line(error)}") from None
         return _completion(message)
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """One event loop for all calls of the process.
+
+    LangChain's clients are cached across instances and bound to the loop that first used
+    them: a second `asyncio.run` would find it closed.
+    """
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True, name="langchain").start()
+    return loop
 
 
 def _completion(message: AIMessage) -> Completion:

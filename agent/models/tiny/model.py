@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from threadpoolctl import ThreadpoolController
 
 from agent.errors import ModelError, UsageError
@@ -148,7 +148,7 @@ class Tiny:
                 score = self._perturbed(row, noise)
             token = int(score.argmax())
             logprob = float(row[token] - row.max() - np.log(np.exp(row - row.max()).sum()))
-            # Digits that depend on the batch are noise, and would be stored.
+            # Further digits depend on the batch: they are noise, and would be stored.
             chosen.append((token, round(logprob, 4)))
         return chosen
 
@@ -219,7 +219,7 @@ def _load(path: Path):  # type: ignore[no-untyped-def]
         with safe_open(str(path), "numpy") as file:
             metadata = dict(file.metadata() or {})
             weights = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError) as error:
+    except (OSError, SafetensorError) as error:
         raise ModelError(f"the weights of tiny can't be read from {str(path)!r}: {error}") from None
     if json.loads(metadata["vocabulary"]) != tokenizer.fingerprint():
         raise ModelError(f"the weights in {str(path)!r} belong to another vocabulary")
