@@ -1,6 +1,6 @@
 """The classes of the legality verifier against independent logic, as a Markdown table.
 
-    python benchmarks/legality_confusion.py [PAIRS]
+python benchmarks/legality_confusion.py [PAIRS]
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 import chess
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from independent_chess import Position  # noqa: E402
-from wrong_moves import pairs  # noqa: E402
+from independent_chess import Position
+from wrong_moves import pairs
 
-from tasks.chess.rules import ERROR_CLASSES, read_move  # noqa: E402
+from tasks.chess.rules import ERROR_CLASSES, read_move
 
 
 def main(wanted: int = 30_000) -> None:

@@ -222,7 +222,7 @@ def test_a_script_complains_about_what_is_left_and_what_is_missing() -> None:
         model.close()
     ask(model, q=q)
     model.close()
-    with pytest.raises(UsageError, match="call 3 of a scripted model that has 2 replies.*so far"):
+    with pytest.raises(UsageError, match=r"call 3 of a scripted model that has 2 replies.*so far"):
         ask(model, q=q)
 
 

@@ -17,7 +17,7 @@ PROSE = ["hello", "the knight takes", "e9", "Nf", "i4", "Knight f3", "++", "1.",
 def games(seed: int) -> Iterator[list[chess.Move]]:
     """Games without end: of the file beside the repository where it is, else random ones."""
     rng = random.Random(seed)
-    lines = gzip.open(GAMES, "rt").read().splitlines() if GAMES.exists() else None
+    lines = gzip.decompress(GAMES.read_bytes()).decode().splitlines() if GAMES.exists() else None
     while True:
         board = chess.Board()
         if lines:

@@ -71,9 +71,13 @@ def _what_became(board: chess.Board, reading: Reading, state: Mapping[str, Any])
     replay = chess.Board(start)
     told = ""
     empty = [s for s in map(chess.parse_square, reading.squares) if not board.piece_at(s)]
-    source = empty[0] if empty and f"{chess.square_name(empty[0])} is empty" in reading.reason else None
+    source = (
+        empty[0] if empty and f"{chess.square_name(empty[0])} is empty" in reading.reason else None
+    )
     kinds = {v: k for k, v in enumerate(chess.PIECE_NAMES) if v}
-    lost_kind = kinds.get(reading.reason.removeprefix("White has no ").removeprefix("Black has no "))
+    lost_kind = kinds.get(
+        reading.reason.removeprefix("White has no ").removeprefix("Black has no ")
+    )
     for uci in moves:
         move = chess.Move.from_uci(uci)
         number = replay.fullmove_number

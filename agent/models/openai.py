@@ -89,12 +89,9 @@ class OpenAIModel:
                 f"{error.status_code}: the server does not accept the key (setting: OPENAI_API_KEY)"
             ) from None
         except openai.NotFoundError as error:
-            raise ModelUnusable(
-                self._clean(
-                    f"404: no model {self._model!r} or no such address (settings: --model, "
-                    f"--base-url): {_message(error)}"
-                )  # fmt: skip
-            ) from None
+            settings = "settings: --model, --base-url"
+            message = f"404: no model {self._model!r}, or a wrong address ({settings}): "
+            raise ModelUnusable(self._clean(message + _message(error))) from None
         except openai.APIStatusError as error:
             raise ModelError(self._clean(f"{error.status_code}: {_message(error)}")) from None
         except Exception as error:
