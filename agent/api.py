@@ -52,16 +52,16 @@ async def compare_async(
 ) -> Comparison:
     """Names or objects for task, model, arms and verifiers; figures of what was played.
 
-    With `out`, the run is kept there and the same call resumes it. Raises what the parts
-    raise: `UsageError` and its kinds before anything is played, `ModelUnusable` and
-    `BudgetExhausted` while it is.
+    With `out`, the run is kept there and the same call resumes it. At a limit of `budget`
+    the figures are of what was played until then. Raises `UsageError` and its kinds before
+    anything is played, `ModelUnusable` where no call can succeed.
     """
     the_model = resolve.model(model) if isinstance(model, str) else model
     the_task = _task(task, the_model, horizon) if isinstance(task, str) else task
     the_arms = arms_for(
         the_task, arms, verifiers, max_attempts=max_attempts, after_error=after_error
     )
-    await preflight({c.name: c for a in the_arms for c in a.checks}.values())
+    await preflight(checks_of(the_arms))
     seeds = list(range(seed, seed + episodes))
     with tempfile.TemporaryDirectory() as temporary:
         store = Store(Path(out or f"{temporary}/run"), header(the_task, the_model, the_arms, seeds))
@@ -74,6 +74,20 @@ async def compare_async(
             return measure(store)
         finally:
             store.close()
+            if isinstance(task, str):
+                close_task(the_task)
+
+
+def checks_of(arms: Sequence[Arm]) -> list[Check]:
+    """Every verifier that any arm uses, once."""
+    return list({c.name: c for a in arms for c in a.checks}.values())
+
+
+def close_task(task: Task[Any]) -> None:
+    """End what a task keeps open, such as an engine's process; many keep nothing."""
+    close = getattr(task, "close", None)
+    if close:
+        close()
 
 
 def arms_for(

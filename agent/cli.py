@@ -364,7 +364,7 @@ def _compare(
     display: str,
     json: bool,
 ) -> int:
-    from agent.api import header
+    from agent.api import checks_of, close_task, header
     from agent.experiment import Experiment
     from agent.store import Store
     from agent.verification import preflight
@@ -373,7 +373,7 @@ def _compare(
         from agent.errors import UsageError
 
         raise UsageError("--limit-usd needs --price: the cost of this model is not known here")
-    asyncio.run(preflight(arms[-1].checks))
+    asyncio.run(preflight(checks_of(arms)))
     store = Store(out, header(task, model, arms, seeds, command=["errata", *sys.argv[1:]]))
     if retry_errors:
         store.forget_errors()
@@ -389,9 +389,7 @@ def _compare(
         # Also after Ctrl-C and errors: what was played is worth a report.
         if store.finished():
             lost = _report(store, console, json, budget.price)
-        close = getattr(task, "close", None)
-        if close:
-            close()
+        close_task(task)
     if not json:
         console.print(f"run directory: {out}  (tables again: errata report {out})", markup=False)
     if stopped:

@@ -10,7 +10,6 @@ from rich.console import Console, Group
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -85,13 +84,13 @@ class Live(Counting):
         self._bars = Bars(
             TextColumn("[bold]{task.description:<10}"),
             BarColumn(bar_width=18),
-            MofNCompleteColumn(),
-            TextColumn("episodes  {task.fields[line]}"),
+            TextColumn("{task.fields[line]}"),
             TimeRemainingColumn(compact=True),
             console=console,
         )
         self._tasks: dict[str, TaskID] = {
-            arm.name: self._bars.add_task(arm.name, total=episodes, line="") for arm in arms
+            arm.name: self._bars.add_task(arm.name, total=episodes * horizon, line="")
+            for arm in arms
         }
 
     def __enter__(self) -> Live:
@@ -115,18 +114,17 @@ class Live(Counting):
         tally = self.tallies[name]
         elapsed = max(time.monotonic() - self.began, 1e-9)
         line = (
-            f"{tally.steps:>6,} steps  errors {tally.error_share():<13}"
+            f"{tally.episodes:>3}/{self.episodes} episodes  {tally.steps:>6,} steps  errors {tally.error_share():<13}"
             f"{tally.usage.total:>10,} tokens  {tally.usage.total / elapsed:>7,.0f}/s"
         )
         if self.budget.cost is not None:
             line += f"  {self.budget.cost:.2f} USD"
         if tally.failed:
             line += f"  [red]{tally.failed} failed[/red]"
-        # A bar that moves with steps, labelled in episodes.
-        progress = min(tally.steps / self.horizon, self.episodes)
+        # Episodes may end before their horizon: then the bar is full before its steps are.
         whole = tally.episodes == self.episodes
-        self._bars.update(self._tasks[name], line=line,
-                          completed=self.episodes if whole else int(progress))  # fmt: skip
+        done = self.episodes * self.horizon if whole else tally.steps
+        self._bars.update(self._tasks[name], line=line, completed=done)
 
 
 class Plain(Counting):

@@ -270,6 +270,7 @@ def test_arms_by_hand(by_hand: Comparison) -> None:
     assert b.seconds == pytest.approx(6)
     assert b.tokens_per_step.value == pytest.approx(110 / 8)
     assert a.measures["size"].value == 2
+    assert a.timescales == {}
     # Seed 1 errs at step 2, seed 2 at step 1; seed 3 is censored after step 1.
     assert [(a.survival.at[3].value, a.survival.at[3].n)] == [(0, 0)]
 
@@ -303,6 +304,14 @@ def test_contrasts_by_hand(by_hand: Comparison) -> None:
     assert contrast.tokens.value == pytest.approx(80 / 5 - 50 / 5)
     assert contrast.tokens_per_corrected_error == pytest.approx(6 / 0.2)
     assert contrast.errors_avoided_per_1000_tokens == pytest.approx(1000 * 0.2 / 6)
+
+
+def test_abilities_are_lost_at_different_times() -> None:
+    trace, _scores = episode("a", 1, *[(0, [("x", "", True)])] * 6)
+    levels = [[Score(correct=True, measures={"well_formed": True, "legal": t < 4, "good": t < 2})]
+              for t in range(6)]  # fmt: skip
+    scales = compare(from_traces([(trace, levels)], ["a"]), 6).arms["a"].timescales
+    assert {k: v.value for k, v in scales.items()} == {"well_formed": None, "legal": 5, "good": 3}
 
 
 def test_a_net_that_is_not_positive_has_no_price() -> None:

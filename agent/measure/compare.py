@@ -60,6 +60,9 @@ class ArmFigures(_Frozen):
     """Accepted errors by class."""
     measures: dict[str, Estimate]
     """Means of what else the oracle measured on accepted answers."""
+    timescales: dict[str, Estimate]
+    """For each yes-no measure, median steps to its first no: abilities are lost at
+    different times, say first good play, then legality, well-formed notation last."""
     tokens: int
     """All tokens, failed attempts and verifiers included."""
     calls: int
@@ -149,6 +152,7 @@ def _arm(table: StepTable, name: str, judged: Array, horizon: int) -> ArmFigures
         attempts=_attempts(table, name, judged),
         error_classes=dict(Counter(c for c in rows["error_class"].tolist() if c).most_common()),
         measures=_measures(table, name, judged),
+        timescales=_timescales(table, name, judged),
         tokens=int(everything["tokens"].sum()),
         calls=int(everything["calls"].sum()),
         tokens_per_step=per_step(tokens, steps),
@@ -181,16 +185,30 @@ def _attempts(table: StepTable, name: str, judged: Array) -> Attempts:
 
 
 def _measures(table: StepTable, name: str, judged: Array) -> dict[str, Estimate]:
-    picked: list[int] = np.flatnonzero((table.arm == name) & judged).tolist()
-    names = dict.fromkeys(k for i in picked for k in table.measures[i])
     out = {}
-    for measure in names:
-        known = [i for i in picked if table.measures[i].get(measure) is not None]
-        values = np.array([float(table.measures[i][measure] or 0) for i in known])
-        if known:
-            sums, count = _by_episode(table.episode[known], values)
-            binary = set(np.unique(values)) <= {0.0, 1.0}
-            out[measure] = rate(sums, count) if binary else per_step(sums, count)
+    for measure, (rows, values) in _measured(table, name, judged).items():
+        sums, count = _by_episode(table.episode[rows], values)
+        out[measure] = rate(sums, count) if values.dtype == bool else per_step(sums, count)
+    return out
+
+
+def _timescales(table: StepTable, name: str, judged: Array) -> dict[str, Estimate]:
+    out = {}
+    for measure, (rows, values) in _measured(table, name, judged).items():
+        if values.dtype == bool:
+            times = first_errors(table.episode[rows], table.step[rows], values)
+            out[measure] = survival(*times, []).median
+    return out
+
+
+def _measured(table: StepTable, name: str, judged: Array) -> dict[str, tuple[Array, Array]]:
+    """Rows and values of each measure of an arm where it was taken; yes-no ones as booleans."""
+    picked: list[int] = np.flatnonzero((table.arm == name) & judged).tolist()
+    out = {}
+    for measure in dict.fromkeys(k for i in picked for k in table.measures[i]):
+        rows = [i for i in picked if table.measures[i].get(measure) is not None]
+        if rows:
+            out[measure] = np.array(rows), np.array([table.measures[i][measure] for i in rows])
     return out
 
 

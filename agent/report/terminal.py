@@ -138,7 +138,10 @@ def _classes(c: Comparison) -> Table:
 
 def _measures(c: Comparison) -> Table:
     names = list(dict.fromkeys(k for a in c.arms.values() for k in a.measures))
-    table = _table("T8  What else the oracle measured on accepted answers", "measure", *c.arms)
+    title = (
+        "T8  What else the oracle measured on accepted answers; median step of its first failure"
+    )
+    table = _table(title, "measure", *c.arms)
     for name in names:
         table.add_row(name, *(_measure(a, name) for a in c.arms.values()))
     return table
@@ -148,7 +151,9 @@ def _measure(arm: ArmFigures, name: str) -> str:
     estimate = arm.measures.get(name)
     if estimate is None or estimate.value is None:
         return "-"
-    return f"{estimate.value:.3f} [{number(estimate.low, '?', 3)}..{number(estimate.high, '?', 3)}]"
+    cell = f"{estimate.value:.3f} [{number(estimate.low, '?', 3)}..{number(estimate.high, '?', 3)}]"
+    fails = arm.timescales.get(name)
+    return cell if fails is None else f"{cell}  step {number(fails.value, 'none')}"
 
 
 def _cost(c: Comparison, price: tuple[float, float] | None) -> Table:
