@@ -16,7 +16,7 @@ from agent.models.tiny import tokenizer
 from tasks.chess import engine
 
 TRAINING = Path(__file__).resolve().parents[1] / "training"
-GAME = "e4 d5 e5 f5 exf6 Bg4 fxg7 Bxd1 gxh8=Q Nc6 Nf3 Qd6 Be2 O-O-O O-O Nf6 Rxd1 Nd7 Qh5 *"
+GAME = "e4 d5 e5 f5 exf6 Bg4 fxg7 Bxd1 gxh8=Q Nc6 Nf3 Qd6 Be2 O-O-O O-O Nf6 Rxd1 Nd7 Qxf8 *"
 
 
 @pytest.fixture(scope="module")
