@@ -382,6 +382,7 @@ def _compare(
     for trace, scores in store.episodes():
         progress.already(trace.arm, trace, scores)
     experiment = Experiment(task, model, arms, seeds, store, concurrency, budget, progress)
+    lost = 0
     try:
         with progress:
             stopped = asyncio.run(experiment.run())

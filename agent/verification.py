@@ -11,7 +11,7 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -86,9 +86,17 @@ async def _call(check: Check, question: Question, answer: Answer) -> Any:
     function: Any = check.verify
     target = function if inspect.isroutine(function) else type(function).__call__
     if inspect.iscoroutinefunction(target):
-        return await function(question, answer)
+        return await _caged(function(question, answer))
     result = await _in_thread(function, question, answer)
-    return await result if inspect.isawaitable(result) else result
+    return await _caged(result) if inspect.isawaitable(result) else result
+
+
+async def _caged(coroutine: Awaitable[Any]) -> Any:
+    """A SystemExit in a task would end the event loop, and the run with it."""
+    try:
+        return await coroutine
+    except SystemExit as error:
+        raise RuntimeError(f"SystemExit: {error}") from None
 
 
 async def _in_thread(function: Callable[..., Any], *args: Any) -> Any:

@@ -262,10 +262,16 @@ async def hangs_async(question: Question, answer: Any) -> None:
     await asyncio.sleep(3600)
 
 
+async def exits_async(question: Question, answer: Any) -> None:
+    raise SystemExit(0)
+
+
 hangs.timeout = hangs_async.timeout = 0.2  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("verifier", [raises, exits, stops, nonsense, hangs, hangs_async])
+@pytest.mark.parametrize(
+    "verifier", [raises, exits, exits_async, stops, nonsense, hangs, hangs_async]
+)
 def test_a_broken_verifier_is_an_error_and_the_run_goes_on(verifier: Any) -> None:
     trace, _ = play(lambda q, s: str(q.state["last"] + 1), arm("critique", verifier))
     assert [s.answer for s in trace.steps] == [11, 12, 13]
