@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="errata",
     help="Let a language model correct itself step by step, and measure whether that works.",
+    epilog="Exit codes: 0 done; 1 done, but some episodes were lost to infrastructure; 2 the input "
+    "can't be used; 3 the model can't be asked; 4 stopped at a limit; 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -10,8 +10,7 @@ from agent import Question, compare
 
 
 def no_pawn_moves(question: Question, answer: str) -> str | None:
-    move = answer.removeprefix("P")
-    if move[0].islower():
+    if answer.removeprefix("P")[:1].islower():
         return f"{answer} moves a pawn; move a piece instead."
     return None
 
@@ -22,17 +21,13 @@ no_pawn_moves.known_bad = [(START, "e2e4"), (START, "Pe2e4")]
 
 
 def main() -> None:
-    comparison = compare(
-        "chess",
-        "tiny",
-        arms=["baseline", "resample", "critique"],
-        verifiers=["chess-legality", no_pawn_moves],
-        episodes=4,
-        horizon=10,
-    )
+    verifiers = ["chess-legality", no_pawn_moves]
+    comparison = compare("chess", "tiny", verifiers=verifiers, episodes=4, horizon=10)
     for name, arm in comparison.arms.items():
-        print(f"{name:<9} {arm.steps} moves, {arm.attempts.exhausted} without a pass, "
-              f"{arm.attempts.per_step:.2f} attempts a move")  # fmt: skip
+        print(
+            f"{name:<9} {arm.steps} moves, {arm.attempts.exhausted} without a pass, "
+            f"{arm.attempts.per_step:.2f} attempts a move"
+        )
     for name, verifier in comparison.verifiers.items():
         print(f"{name}: judged {verifier.judged}, errors {verifier.errors}")
 
