@@ -49,7 +49,7 @@ class Counting(Progress):
     ) -> None:
         self.tallies[arm.name].usage += attempt.usage
 
-    def on_step(self, arm: Arm, seed: int, step: Step) -> None:
+    async def on_step(self, arm: Arm, seed: int, step: Step) -> None:
         self.tallies[arm.name].steps += 1
 
     def on_start(self, arm: Arm, seed: int, earlier: int) -> None:
@@ -102,8 +102,8 @@ class Live(Counting):
             self._show(name)
         self._bars.stop()
 
-    def on_step(self, arm: Arm, seed: int, step: Step) -> None:
-        super().on_step(arm, seed, step)
+    async def on_step(self, arm: Arm, seed: int, step: Step) -> None:
+        await super().on_step(arm, seed, step)
         self._show(arm.name)
 
     def on_episode(self, trace: Trace, scores: list[list[Score]]) -> None:
@@ -188,7 +188,7 @@ class Episode(Progress):
         told = " ".join(v.critique for v in attempt.failed) or _broken(attempt)
         self._lines.append(Text("   " + told, style="dim") if told else Text(""))
 
-    def on_step(self, arm: Arm, seed: int, step: Step) -> None:
+    async def on_step(self, arm: Arm, seed: int, step: Step) -> None:
         title = Text(f"step {step.index + 1}", style="bold")
         if step.exhausted:
             title.append("  no attempt passed; the best one is taken", style="yellow")

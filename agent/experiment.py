@@ -70,7 +70,7 @@ class Experiment:
             earlier=earlier, budget=self.budget, watcher=_Both(self.store, self.progress),
         )  # fmt: skip
         scores = await asyncio.to_thread(score_trace, self.task, trace)
-        self.store.finish(trace, scores)
+        await self.store.finish(trace, scores)
         self.progress.on_episode(trace, scores)
 
 
@@ -90,6 +90,6 @@ class _Both(Watcher):
     ) -> None:
         self._progress.on_attempt(arm, seed, step, question, attempt)
 
-    def on_step(self, arm: Arm, seed: int, step: Step) -> None:
-        self._store.add_step(arm.name, seed, step)
-        self._progress.on_step(arm, seed, step)
+    async def on_step(self, arm: Arm, seed: int, step: Step) -> None:
+        await self._store.add_step(arm.name, seed, step)
+        await self._progress.on_step(arm, seed, step)

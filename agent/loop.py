@@ -73,7 +73,7 @@ class _Episode(Generic[State]):
             while not (reason := self.ended(state, steps)):
                 step = await self.step(state, len(steps))
                 steps.append(step)
-                self.watcher.on_step(self.arm, self.seed, step)
+                await self.watcher.on_step(self.arm, self.seed, step)
                 state = self.task.advance(state, step.answer, self.arm.after_error)
         except ModelUnusable:
             raise

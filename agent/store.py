@@ -9,11 +9,14 @@ What is identical is stored once: prompts by their hash, with the states they ca
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from agent.errors import RunMismatch, UsageError
 from agent.types import TRACE_VERSION, Json, Question, Score, Step, Trace
 
 STORE_VERSION = 1
+
+Statement = tuple[str, tuple[Any, ...]]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS questions (hash TEXT PRIMARY KEY, body TEXT NOT NULL);
@@ -48,6 +53,10 @@ class Store:
 
     def __init__(self, directory: str | Path, header: Json | None = None) -> None:
         self.directory = directory = Path(directory)
+        self._pending: list[tuple[tuple[Statement, ...], asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._lock = threading.Lock()
         path = directory / "run.json"
         try:
             if header is not None and not path.exists():
@@ -55,7 +64,9 @@ class Store:
             self.header = self._read_header(path)
             if header is not None:
                 self._compare(self.header, header)
-            self._db = sqlite3.connect(directory / "run.sqlite", timeout=30)
+            self._db = sqlite3.connect(
+                directory / "run.sqlite", timeout=30, check_same_thread=False
+            )
             self._db.execute("PRAGMA journal_mode=WAL")
             # FULL: what is acknowledged survives a power cut, not only a kill.
             self._db.execute("PRAGMA synchronous=FULL")
@@ -99,38 +110,75 @@ class Store:
 
     # -- writing ----------------------------------------------------------------------
 
-    def add_step(self, arm: str, seed: int, step: Step) -> None:
+    async def add_step(self, arm: str, seed: int, step: Step) -> None:
         """Acknowledge a step: once this returns, no kill can lose it."""
         # The state belongs to the key: two states may be asked about in the same words.
         body = step.question.model_dump_json()
         key = f"{step.question.hash}-{_short_hash(body)}"
-        with self._db:
-            self._db.execute("INSERT OR IGNORE INTO questions VALUES (?, ?)", (key, body))
-            self._db.execute(
+        answers = step.model_dump_json(exclude={"question"})
+        await self._acknowledge(
+            ("INSERT OR IGNORE INTO questions VALUES (?, ?)", (key, body)),
+            (
                 "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?)",
-                (arm, seed, step.index, key, step.model_dump_json(exclude={"question"})),
-            )
+                (arm, seed, step.index, key, answers),
+            ),
+        )
 
-    def finish(self, trace: Trace, scores: list[list[Score]]) -> None:
+    async def finish(self, trace: Trace, scores: list[list[Score]]) -> None:
         """Seal an episode and store what its oracle said: a score per step and attempt."""
-        with self._db:
-            self._db.execute(
+        head = trace.model_dump_json(exclude={"steps"})
+        ended = (trace.stop_reason, trace.error, len(trace.steps), head)
+        insert = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)"
+        await self._acknowledge(
+            (
                 "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?, ?, ?)",
-                (trace.arm, trace.seed, trace.stop_reason, trace.error, len(trace.steps),
-                 trace.model_dump_json(exclude={"steps"})),
-            )  # fmt: skip
-            self._db.executemany(
-                "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)",
-                [
-                    (trace.arm, trace.seed, step, attempt, score.model_dump_json())
-                    for step, row in enumerate(scores)
-                    for attempt, score in enumerate(row)
-                ],
-            )
+                (trace.arm, trace.seed, *ended),
+            ),
+            *(
+                (insert, (trace.arm, trace.seed, step, attempt, score.model_dump_json()))
+                for step, row in enumerate(scores)
+                for attempt, score in enumerate(row)
+            ),
+        )
+
+    async def _acknowledge(self, *statements: Statement) -> None:
+        """Return once all are durable.
+
+        A commit waits for the disk, some milliseconds; what other episodes want to write in
+        the meantime shares the next one.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._pending.append((statements, done))
+        if self._writing is None or self._writing.done() or self._writing.get_loop() is not loop:
+            self._writing = loop.create_task(self._write())
+        await done
+
+    async def _write(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending, []
+            statements = [s for group, _ in batch for s in group]
+            failure: BaseException | None = None
+            try:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._thread, self._commit, statements)
+            except sqlite3.Error as error:
+                failure = UsageError(f"run directory {str(self.directory)!r}: {error}")
+            for _, done in batch:
+                if not done.done():
+                    if failure is None:
+                        done.set_result(None)
+                    else:
+                        done.set_exception(failure)
+
+    def _commit(self, statements: Sequence[Statement]) -> None:
+        with self._lock, self._db:
+            for sql, values in statements:
+                self._db.execute(sql, values)
 
     def forget_errors(self) -> int:
         """Reopen the episodes that ended in an infrastructure error, keeping their steps."""
-        with self._db:
+        with self._lock, self._db:
             cursor = self._db.execute("DELETE FROM episodes WHERE error IS NOT NULL")
         return cursor.rowcount
 
@@ -144,38 +192,44 @@ class Store:
 
     def finished(self) -> set[tuple[str, int]]:
         """(arm, seed) of every sealed episode."""
-        return set(self._db.execute("SELECT arm, seed FROM episodes"))
+        return set(self._read("SELECT arm, seed FROM episodes"))
 
     def steps(self, arm: str, seed: int) -> list[Step]:
         """The acknowledged steps of one episode, in order."""
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT s.body, q.body FROM steps s JOIN questions q ON q.hash = s.question "
             "WHERE arm = ? AND seed = ? ORDER BY step",
-            (arm, seed),
+            arm,
+            seed,
         )
         return [_step(body, question) for body, question in rows]
 
     def episodes(self) -> Iterator[tuple[Trace, list[list[Score]]]]:
         """Every sealed episode with its scores, ordered by seed, then arm."""
-        rows = self._db.execute("SELECT body FROM episodes ORDER BY seed, arm").fetchall()
-        for (body,) in rows:
+        for (body,) in self._read("SELECT body FROM episodes ORDER BY seed, arm"):
             head: dict[str, Any] = json.loads(body)
             steps = tuple(self.steps(head["arm"], head["seed"]))
             yield Trace(**head, steps=steps), self._scores(head["arm"], head["seed"])
 
     def _scores(self, arm: str, seed: int) -> list[list[Score]]:
         out: list[list[Score]] = []
-        for step, body in self._db.execute(
+        for step, body in self._read(
             "SELECT step, body FROM scores WHERE arm = ? AND seed = ? ORDER BY step, attempt",
-            (arm, seed),
+            arm,
+            seed,
         ):
             if step == len(out):
                 out.append([])
             out[step].append(Score.model_validate_json(body))
         return out
 
+    def _read(self, sql: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
     def close(self) -> None:
         """Close the database."""
+        self._thread.shutdown()
         self._db.close()
 
 

@@ -14,5 +14,5 @@ class Watcher:
     ) -> None:
         """An answer was given and judged."""
 
-    def on_step(self, arm: Arm, seed: int, step: Step) -> None:
-        """A step was accepted; the store writes it before the next one begins."""
+    async def on_step(self, arm: Arm, seed: int, step: Step) -> None:
+        """A step was accepted; the next one begins when this returns."""

@@ -386,7 +386,7 @@ def test_a_token_limit_stops_before_the_next_call() -> None:
     steps = []
 
     class Keep(Watcher):
-        def on_step(self, arm: Arm, seed: int, step: Any) -> None:
+        async def on_step(self, arm: Arm, seed: int, step: Any) -> None:
             steps.append(step)
 
     with pytest.raises(BudgetExhausted, match="limit of 4 tokens"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -57,8 +58,11 @@ class Tiny:
         self.temperature = temperature
         path = Path(weights) if weights else WEIGHTS
         self._network, self._precise, self.metadata = _load(path)
-        self._sessions: OrderedDict[int, Session] = OrderedDict()
+        # By age, each with the first tokens of its text, which tell most games apart.
+        self._sessions: OrderedDict[int, tuple[tuple[int, ...], Session]] = OrderedDict()
         self._pending: list[_Request] = []
+        # Its own: in the shared pool it would queue behind the scoring of other episodes.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tiny")
         self._worker: asyncio.Task[None] | None = None
 
     def configuration(self) -> dict[str, Json]:
@@ -93,7 +97,9 @@ class Tiny:
                 await asyncio.sleep(0)
             batch, self._pending = self._pending, []
             try:
-                results = await asyncio.to_thread(self.complete, [(r.ids, r.seed) for r in batch])
+                texts = [(r.ids, r.seed) for r in batch]
+                loop = asyncio.get_running_loop()
+                results = await loop.run_in_executor(self._thread, self.complete, texts)
             except Exception as error:
                 for request in batch:
                     if not request.future.done():
@@ -163,9 +169,9 @@ class Tiny:
 
     def _session(self, ids: list[int], taken: set[int]) -> Session:
         """A free session cut back to what it shares with `ids`; at least one token is new."""
-        best, shared, key = None, 0, -1
-        for candidate, session in self._sessions.items():
-            if candidate in taken or session.ids[:8] != ids[:8]:
+        best, shared, key, head = None, 0, -1, tuple(ids[:8])
+        for candidate, (other, session) in self._sessions.items():
+            if other != head or candidate in taken:
                 continue
             common = _common(session.ids, ids)
             if common > shared:
@@ -176,7 +182,7 @@ class Tiny:
                 if oldest is not None:
                     del self._sessions[oldest]
             best, key = self._network.session(), max(self._sessions, default=0) + 1
-            self._sessions[key] = best
+            self._sessions[key] = head, best
         self._sessions.move_to_end(key)
         taken.add(key)
         del best.ids[min(shared, len(ids) - 1) :]
