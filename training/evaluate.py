@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--horizon", type=int, default=80)
     parser.add_argument("--temperature", type=float, default=1.0)
     args = parser.parse_args()
-    task = Chess(style="lan", horizon=args.horizon)
+    task = Chess(style="lan", horizon=args.horizon, quality_nodes=0)
     model = Tiny(temperature=args.temperature)
     arms = arms_for(task, ARMS, max_attempts=3, after_error="repair")
     seeds = range(10_000, 10_000 + args.episodes)
