@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from agent.errors import ModelError, UsageError
 from agent.models.tiny import Tiny, tokenizer
 from agent.models.tiny.model import WEIGHTS, _load
+from agent.models.tiny.network import Array, Network
 from agent.types import Question
 from tasks.chess.rules import long_algebraic, read_move
 from tasks.chess.task import Chess
@@ -119,16 +120,38 @@ def games(count: int) -> list[list[int]]:
 def test_a_batch_is_each_text_alone_and_a_text_in_parts_is_the_whole() -> None:
     network, precise, _ = _load(WEIGHTS)
     texts = games(5)
-    alone = [network.forward([(network.session(), t)])[0] for t in texts]
-    batch = network.forward([(network.session(), t) for t in texts])
-    np.testing.assert_allclose(batch, alone, atol=2e-3)
-    for text, whole in zip(texts, alone, strict=True):
-        session = network.session()
+
+    def whole(net: Network, text: list[int]) -> Array:
+        memory = net.memory()
+        return net.forward(memory, {memory.add(): text})[0]
+
+    alone = [whole(network, t) for t in texts]
+    memory = network.memory()
+    places = [memory.add() for _ in texts]
+    # Not in the order of their places, and not all of them neighbours.
+    order = [4, 0, 1, 3]
+    batch = network.forward(memory, {places[i]: texts[i] for i in order})
+    np.testing.assert_allclose(batch, [alone[i] for i in order], atol=2e-3)
+    for text, expected in zip(texts, alone, strict=True):
+        memory = network.memory()
+        place = memory.add()
         for cut in range(0, len(text), 7):
-            logits = network.forward([(session, text[cut : cut + 7])])[0]
-        np.testing.assert_allclose(logits, whole, atol=2e-3)
-        exact = precise().forward([(precise().session(), text)])[0]
-        np.testing.assert_allclose(whole, exact, atol=2e-3)
+            logits = network.forward(memory, {place: text[cut : cut + 7]})[0]
+        np.testing.assert_allclose(logits, expected, atol=2e-3)
+        np.testing.assert_allclose(whole(precise(), text), expected, atol=2e-3)
+
+
+def test_neighbours_of_unlike_length_grow_together() -> None:
+    network, _, _ = _load(WEIGHTS)
+    a, b = games(2)
+    memory = network.memory()
+    first, second = memory.add(), memory.add()
+    network.forward(memory, {first: a[:-1], second: b[: len(b) // 2 - 1]})
+    both = network.forward(memory, {first: a[-1:], second: b[len(b) // 2 - 1 : len(b) // 2]})
+    for got, text in zip(both, (a, b[: len(b) // 2]), strict=True):
+        memory = network.memory()
+        alone = network.forward(memory, {memory.add(): text})[0]
+        np.testing.assert_allclose(got, alone, atol=2e-3)
 
 
 def test_the_shipped_weights_fit_their_budget() -> None:

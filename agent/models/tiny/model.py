@@ -21,7 +21,7 @@ from threadpoolctl import ThreadpoolController
 
 from agent.errors import ModelError, UsageError
 from agent.models.tiny import tokenizer
-from agent.models.tiny.network import MAX_TOKENS, Network, Session
+from agent.models.tiny.network import MAX_TOKENS, Network
 from agent.types import Completion, Json, Question, Usage
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
@@ -33,7 +33,8 @@ Single precision gives slightly other logits for another batch or another proces
 must not decide what is sampled, or a resumed run would differ from an undisturbed one.
 """
 
-MAX_SESSIONS = 128
+MAX_TEXTS = 128
+"""Texts remembered, and the largest batch."""
 
 
 @dataclass(eq=False)
@@ -58,8 +59,9 @@ class Tiny:
         self.temperature = temperature
         path = Path(weights) if weights else WEIGHTS
         self._network, self._precise, self.metadata = _load(path)
-        # By age, each with the first tokens of its text, which tell most games apart.
-        self._sessions: OrderedDict[int, tuple[tuple[int, ...], Session]] = OrderedDict()
+        self._memory = self._network.memory()
+        # Remembered texts by age, each with its first tokens, which tell most games apart.
+        self._heads: OrderedDict[int, tuple[int, ...]] = OrderedDict()
         self._pending: list[_Request] = []
         # Its own: in the shared pool it would queue behind the scoring of other episodes.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tiny")
@@ -95,7 +97,7 @@ class Tiny:
         while self._pending:
             for _ in range(3):  # let episodes that are about to ask join the batch
                 await asyncio.sleep(0)
-            batch, self._pending = self._pending, []
+            batch, self._pending = self._pending[:MAX_TEXTS], self._pending[MAX_TEXTS:]
             try:
                 texts = [(r.ids, r.seed) for r in batch]
                 loop = asyncio.get_running_loop()
@@ -110,82 +112,78 @@ class Tiny:
                     request.future.set_result(result)
 
     def complete(self, batch: list[tuple[list[int], int]]) -> list[Completion]:
-        """One continuation for each (token ids, seed); the seed alone decides the sampling."""
-        taken: set[int] = set()
-        sessions = [self._session(ids, taken) for ids, _ in batch]
+        """One continuation for each of at most `MAX_TEXTS` (token ids, seed).
+
+        The seed alone decides the sampling.
+        """
+        places: list[int] = []
+        for ids, _ in batch:
+            places.append(self._place(ids, places))
         # Two BLAS threads on a shared machine are slower than one.
         with _threads().limit(limits=1, user_api="blas"):
-            new = [(s, ids[len(s.ids) :]) for s, (ids, _) in zip(sessions, batch, strict=True)]
-            first = self._sample(new, [ids for ids, _ in batch], [s for _, s in batch], 0)
-            more = [i for i, (t, _) in enumerate(first) if tokenizer.FROM <= t < tokenizer.TO]
-            second = self._sample(
-                [(sessions[i], [first[i][0]]) for i in more],
-                [[*batch[i][0], first[i][0]] for i in more],
-                [batch[i][1] for i in more],
-                1,
-            )
-        written = {i: [first[i]] for i in range(len(batch))}
+            written = [[first] for first in self._sample(places, batch, 0)]
+            more = [i for i, [(t, _)] in enumerate(written) if tokenizer.FROM <= t < tokenizer.TO]
+            longer = [([*batch[i][0], written[i][0][0]], batch[i][1]) for i in more]
+            second = self._sample([places[i] for i in more], longer, 1)
         for i, token in zip(more, second, strict=True):
             written[i].append(token)
-        return [_completion(len(ids), written[i]) for i, (ids, _) in enumerate(batch)]
+        return [
+            _completion(len(ids), tokens) for (ids, _), tokens in zip(batch, written, strict=True)
+        ]
 
     def _sample(
-        self,
-        texts: list[tuple[Session, list[int]]],
-        whole: list[list[int]],
-        seeds: list[int],
-        position: int,
+        self, places: list[int], texts: list[tuple[list[int], int]], position: int
     ) -> list[tuple[int, float]]:
-        """The next token of each text and its log-probability."""
+        """The next token of each text (with its seed) and its log-probability."""
         if not texts:
             return []
-        logits = self._network.forward(texts).astype(np.float64)
+        known = self._memory.ids
+        new = {p: ids[len(known[p]) :] for p, (ids, _) in zip(places, texts, strict=True)}
+        rows = self._network.forward(self._memory, new).astype(np.float64)
         # A move begins a new word, so what only continues the last one can't begin it.
         barred = tokenizer.CONTINUATIONS if position == 0 else []
-        chosen = []
-        for row, ids, seed in zip(logits, whole, seeds, strict=True):
-            noise = np.random.default_rng((seed, position)).gumbel(size=len(row))
-            row[barred] = -np.inf
-            score = self._perturbed(row, noise)
-            if _gap(score) < TIE / max(self.temperature, TIE):
-                precise = self._precise()
-                row = precise.forward([(precise.session(), ids)])[0]
-                row[barred] = -np.inf
-                score = self._perturbed(row, noise)
-            token = int(score.argmax())
-            logprob = float(row[token] - row.max() - np.log(np.exp(row - row.max()).sum()))
-            # Further digits depend on the batch: they are noise, and would be stored.
-            chosen.append((token, round(logprob, 4)))
-        return chosen
+        rows[:, barred] = -np.inf
+        noise = np.array(
+            [
+                np.random.default_rng((seed, position)).gumbel(size=rows.shape[1])
+                for _, seed in texts
+            ]
+        )
+        near = _gaps(self._perturbed(rows, noise)) < TIE / max(self.temperature, TIE)
+        for i in np.flatnonzero(near):
+            precise = self._precise()
+            memory = precise.memory()
+            rows[i] = precise.forward(memory, {memory.add(): texts[i][0]})[0]
+            rows[i, barred] = -np.inf
+        tokens = self._perturbed(rows, noise).argmax(1)
+        top = rows.max(1)
+        totals = top + np.log(np.exp(rows - top[:, None]).sum(1))
+        logprobs = rows[np.arange(len(rows)), tokens] - totals
+        # Further digits depend on the batch: they are noise, and would be stored.
+        return [(int(t), round(float(p), 4)) for t, p in zip(tokens, logprobs, strict=True)]
 
     def _perturbed(
-        self, row: NDArray[np.floating], noise: NDArray[np.float64]
-    ) -> NDArray[np.floating]:
-        """Its maximum is a sample from softmax(row / temperature): the Gumbel trick."""
-        if self.temperature == 0:
-            return row
-        result: NDArray[np.floating] = row / self.temperature + noise
-        return result
+        self, rows: NDArray[np.float64], noise: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Each row's maximum is a sample from softmax(row / temperature): the Gumbel trick."""
+        return rows if self.temperature == 0 else rows / self.temperature + noise
 
-    def _session(self, ids: list[int], taken: set[int]) -> Session:
-        """A free session cut back to what it shares with `ids`; at least one token is new."""
-        best, shared, key, head = None, 0, -1, tuple(ids[:8])
-        for candidate, (other, session) in self._sessions.items():
-            if other != head or candidate in taken:
-                continue
-            common = _common(session.ids, ids)
-            if common > shared:
-                best, shared, key = session, common, candidate
-        if best is None:
-            if len(self._sessions) >= MAX_SESSIONS:
-                oldest = next((k for k in self._sessions if k not in taken), None)
-                if oldest is not None:
-                    del self._sessions[oldest]
-            best, key = self._network.session(), max(self._sessions, default=0) + 1
-            self._sessions[key] = head, best
-        self._sessions.move_to_end(key)
-        taken.add(key)
-        del best.ids[min(shared, len(ids) - 1) :]
+    def _place(self, ids: list[int], taken: list[int]) -> int:
+        """Where in memory `ids` is written: the free text that shares most with it, cut back
+        to what is shared, so that at least one token is new."""
+        best, shared, head = -1, 0, tuple(ids[:8])
+        for place, other in self._heads.items():
+            if other == head and place not in taken:
+                common = _common(self._memory.ids[place], ids)
+                if common > shared:
+                    best, shared = place, common
+        if best < 0 and len(self._heads) < MAX_TEXTS:
+            best = self._memory.add()
+        elif best < 0:
+            best = next(p for p in self._heads if p not in taken)
+        self._heads[best] = head
+        self._heads.move_to_end(best)
+        del self._memory.ids[best][min(shared, len(ids) - 1) :]
         return best
 
 
@@ -195,9 +193,11 @@ def _threads() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _gap(score: NDArray[np.floating]) -> float:
-    second, first = np.partition(score, -2)[-2:]
-    return float(first - second)
+def _gaps(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each row's largest score is from its second largest."""
+    top = np.partition(scores, -2, axis=1)[:, -2:]
+    result: NDArray[np.float64] = top[:, 1] - top[:, 0]
+    return result
 
 
 def _common(a: list[int], b: list[int]) -> int:

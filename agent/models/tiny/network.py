@@ -1,13 +1,15 @@
 """The decoder in numpy: embeddings, blocks of attention and squared ReLU, tied output.
 
 Several texts are run at once: everything but attention is one product over all their new
-tokens, so that a batch costs little more than a single text. Each text keeps its keys and
-values in a `Session` and only its new tokens are computed.
+tokens, so that a batch costs little more than a single text. Keys and values of each text are
+kept in a `Memory` and only its new tokens are computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +21,50 @@ MAX_TOKENS = 640
 """Longest text; the network was taught on half of it."""
 
 
-class Session:
-    """The tokens of one text with their keys and values, [layers, heads, tokens, width]."""
+class Memory:
+    """Tokens, keys and values of some texts: [layers, texts, heads, tokens, width].
+
+    Room for more texts and for longer ones is made by doubling.
+    """
 
     def __init__(self, layers: int, heads: int, width: int, dtype: type) -> None:
-        self.ids: list[int] = []
-        self.keys: Array = np.empty((layers, heads, 64, width), dtype)
-        self.values: Array = np.empty((layers, heads, 64, width), dtype)
+        self.ids: list[list[int]] = []
+        self.keys: Array = np.zeros((layers, 1, heads, 64, width), dtype)
+        self.values: Array = np.zeros((layers, 1, heads, 64, width), dtype)
+
+    def add(self) -> int:
+        """A new, empty text: its number."""
+        self.ids.append([])
+        if len(self.ids) > self.keys.shape[1]:
+            self._double(axis=1)
+        return len(self.ids) - 1
 
     def room_for(self, tokens: int) -> None:
-        """Grow by doubling until `tokens` fit."""
-        while self.keys.shape[2] < tokens:
-            self.keys = np.concatenate([self.keys, np.empty_like(self.keys)], axis=2)
-            self.values = np.concatenate([self.values, np.empty_like(self.values)], axis=2)
+        """Let each text have so many."""
+        while self.keys.shape[3] < tokens:
+            self._double(axis=3)
+
+    def _double(self, axis: int) -> None:
+        # Zeros: what lies after a text is multiplied by an attention of 0, so it must be finite.
+        self.keys = np.concatenate([self.keys, np.zeros_like(self.keys)], axis)
+        self.values = np.concatenate([self.values, np.zeros_like(self.values)], axis)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Neighbouring texts with equally many new tokens: their attention is one product."""
+
+    texts: slice
+    tokens: slice
+    positions: NDArray[np.intp]
+    """Of the new tokens, [texts, new]."""
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """Which positions lie after a new token, [texts, 1, new, all]."""
+        everything = np.arange(self.positions.max() + 1)
+        result: NDArray[np.bool_] = everything > self.positions[:, None, :, None]
+        return result
 
 
 class Network:
@@ -72,48 +105,69 @@ class Network:
             self.embedding.size + gains + sum(w.size for b in self.blocks for w in b.values())
         )
 
-    def session(self) -> Session:
-        """An empty text."""
-        return Session(self.layers, self.heads, self.width, self.dtype)
+    def memory(self) -> Memory:
+        """A place for texts, without any."""
+        return Memory(self.layers, self.heads, self.width, self.dtype)
 
-    def forward(self, texts: Sequence[tuple[Session, Sequence[int]]]) -> Array:
-        """Append new tokens (at least one) to each text.
+    def forward(self, memory: Memory, new: Mapping[int, Sequence[int]]) -> Array:
+        """Append `new` tokens (at least one) to each of these texts.
 
-        Returns the logits of the token that follows each text, [texts, vocabulary].
+        Returns the logits of the token that follows each text, [texts, vocabulary], in the
+        order of `new`.
         """
-        spans: list[tuple[Session, int, int, int]] = []
-        positions: list[int] = []
-        tokens: list[int] = []
-        for session, new in texts:
-            start = len(session.ids)
-            session.room_for(start + len(new))
-            spans.append((session, len(tokens), len(new), start))
-            positions.extend(range(start, start + len(new)))
-            tokens.extend(new)
-        x = self.embedding[tokens]
-        where = np.array(positions)
+        texts = sorted(new)
+        tokens = [token for text in texts for token in new[text]]
+        runs = _runs(memory, [(text, len(new[text])) for text in texts])
+        where = np.concatenate([run.positions.ravel() for run in runs])
+        memory.room_for(int(where.max()) + 1)
         cos, sin = self.cos[where][:, None, :], self.sin[where][:, None, :]
+        hidden_from = [run.hidden for run in runs]
+        x = self.embedding[tokens]
         for i, block in enumerate(self.blocks):
             qkv = _product(_normalised(x), block["qkv"])
             qkv = qkv.reshape(len(tokens), 3, self.heads, self.width)
             q, k = _rotate(qkv[:, 0], cos, sin), _rotate(qkv[:, 1], cos, sin)
-            attended: Array = np.empty((len(tokens), self.heads, self.width), self.dtype)
-            for session, at, count, start in spans:
-                span = slice(at, at + count)
-                keys = session.keys[i]
-                values = session.values[i]
-                keys[:, start : start + count] = k[span].swapaxes(0, 1)
-                values[:, start : start + count] = qkv[span, 2].swapaxes(0, 1)
-                end = start + count
-                attended[span] = _attend(q[span], keys[:, :end], values[:, :end], start)
+            attended = np.empty((len(tokens), self.heads, self.width), self.dtype)
+            for run, hidden in zip(runs, hidden_from, strict=True):
+                shape = (*run.positions.shape, self.heads, self.width)
+                keys, values = memory.keys[i, run.texts], memory.values[i, run.texts]
+                each = np.arange(shape[0])[:, None]
+                keys[each, :, run.positions] = k[run.tokens].reshape(shape)
+                values[each, :, run.positions] = qkv[run.tokens, 2].reshape(shape)
+                end = hidden.shape[-1]
+                attended[run.tokens] = _attend(
+                    q[run.tokens].reshape(shape), keys[:, :, :end], values[:, :, :end], hidden
+                ).reshape(-1, self.heads, self.width)
             x = x + _product(attended.reshape(len(tokens), -1), block["out"])
-            hidden = np.maximum(_product(_normalised(x), block["up"]), 0)
-            x = x + _product(hidden * hidden, block["down"])
-        for (session, new), _ in zip(texts, spans, strict=True):
-            session.ids.extend(new)
-        last = [at + count - 1 for _, at, count, _ in spans]
-        result: Array = _product(_normalised(x[last]) * self.norm, self.unembedding)
+            wide = np.maximum(_product(_normalised(x), block["up"]), 0)
+            x = x + _product(wide * wide, block["down"])
+        last = dict(zip(texts, np.cumsum([len(new[text]) for text in texts]) - 1, strict=True))
+        for text in texts:
+            memory.ids[text].extend(new[text])
+        x = x[[last[text] for text in new]]
+        result: Array = _product(_normalised(x) * self.norm, self.unembedding)
         return result
+
+
+def _runs(memory: Memory, counts: Sequence[tuple[int, int]]) -> list[_Run]:
+    """Split texts (by number, each with its count of new tokens) into runs."""
+    breaks = [
+        i for i, ((a, m), (b, n)) in enumerate(pairwise(counts), start=1) if b != a + 1 or m != n
+    ]
+    runs, token = [], 0
+    for begin, end in pairwise([0, *breaks, len(counts)]):
+        first, count = counts[begin]
+        total = (end - begin) * count
+        starts = np.array([len(memory.ids[text]) for text, _ in counts[begin:end]])
+        runs.append(
+            _Run(
+                slice(first, first + end - begin),
+                slice(token, token + total),
+                starts[:, None] + np.arange(count),
+            )
+        )
+        token += total
+    return runs
 
 
 def _product(x: Array, weights: Array) -> Array:
@@ -134,15 +188,13 @@ def _rotate(x: Array, cos: Array, sin: Array) -> Array:
     return np.concatenate((a * cos - b * sin, a * sin + b * cos), axis=-1)
 
 
-def _attend(q: Array, keys: Array, values: Array, start: int) -> Array:
-    """q [new, heads, width], keys and values [heads, all, width] -> [new, heads, width]."""
-    scores = q.swapaxes(0, 1) @ keys.swapaxes(1, 2)
+def _attend(q: Array, keys: Array, values: Array, hidden: NDArray[np.bool_]) -> Array:
+    """q [texts, new, heads, width], keys and values [texts, heads, all, width] -> as q."""
+    scores = q.swapaxes(1, 2) @ keys.swapaxes(2, 3)
     scores *= scores.dtype.type(q.shape[-1] ** -0.5)
-    if q.shape[0] > 1:
-        new = np.arange(q.shape[0])[:, None] + start
-        scores[:, np.arange(keys.shape[1])[None, :] > new] = -np.inf
+    np.copyto(scores, -np.inf, where=hidden)
     scores -= scores.max(-1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(-1, keepdims=True)
-    result: Array = (scores @ values).swapaxes(0, 1)
+    result: Array = (scores @ values).swapaxes(1, 2)
     return result
