@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -190,8 +190,8 @@ def report(
     with _errors():
         from agent.store import Store
 
-        store = Store(run)
-        _report(store, _console(), json, None)
+        with closing(Store(run)) as store:
+            _report(store, _console(), json, None)
 
 
 @app.command()
@@ -389,9 +389,10 @@ def _compare(
         with progress:
             stopped = asyncio.run(experiment.run())
     finally:
-        # Also after Ctrl-C and errors: what was played is worth a report.
-        if store.finished():
-            lost = _report(store, console, json, budget.price)
+        with closing(store):
+            # Also after Ctrl-C and errors: what was played is worth a report.
+            if store.finished():
+                lost = _report(store, console, json, budget.price)
         close_task(task)
     if not json:
         console.print(f"run directory: {out}  (tables again: errata report {out})", markup=False)
