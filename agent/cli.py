@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -438,6 +439,10 @@ def _report(store: Any, console: Console, json: bool, price: tuple[float, float]
 
 def main() -> None:
     """The command `errata`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that can't show a character shows "?", rather than the run ending there.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app()
 
 

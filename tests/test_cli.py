@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -235,3 +236,14 @@ def test_a_broken_verifier_is_counted_and_the_run_goes_on(tmp_path: Path) -> Non
     assert summary["verifiers"]["broken"]["errors"] == 8
     assert summary["arms"]["critique"]["unjudged_steps"] == 8
     assert summary["arms"]["baseline"]["unjudged_steps"] == 0
+
+
+def test_a_terminal_without_unicode_ends_no_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent.cli", "run", "chess", "--horizon", "2"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "step 2" in done.stdout
