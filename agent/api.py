@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from agent import resolve
 from agent.arms import Arm, arm
 from agent.budget import Budget
 from agent.errors import UsageError
-from agent.experiment import Experiment, Progress
-from agent.measure import Comparison
+from agent.experiment import Experiment, Progress, score_trace
+from agent.measure import Comparison, StepTable
 from agent.measure import compare as measure_table
 from agent.measure.table import from_traces
 from agent.store import Store
-from agent.types import AfterError, AnyVerifier, Json, Model, Task
+from agent.types import AfterError, Answer, AnyVerifier, Json, Model, Question, Task
 from agent.verification import Check, preflight
 
 
@@ -57,7 +57,7 @@ async def compare_async(
     anything is played, `ModelUnusable` where no call can succeed.
     """
     the_model = resolve.model(model) if isinstance(model, str) else model
-    the_task = _task(task, the_model, horizon) if isinstance(task, str) else task
+    the_task = _named(task, the_model, horizon) if isinstance(task, str) else task
     the_arms = arms_for(
         the_task, arms, verifiers, max_attempts=max_attempts, after_error=after_error
     )
@@ -128,9 +128,49 @@ def arms_for(
 
 def measure(store: Store) -> Comparison:
     """The figures of a run directory, from what is stored."""
+    return measure_run(store)[1]
+
+
+def measure_run(store: Store) -> tuple[StepTable, Comparison]:
+    """The step table of a run directory and its figures."""
     identity = store.header["identity"]
     table = from_traces(store.episodes(), list(identity["arms"]))
-    return measure_table(table, identity["horizon"])
+    return table, measure_table(table, identity["horizon"])
+
+
+def score_again(store: Store) -> int:
+    """Ask the task's oracle once more about every stored answer; returns how many changed.
+
+    Raises `UsageError` where the task can't be made again.
+    """
+    task = task_of(store.header)
+    changed = 0
+    try:
+        for trace, before in list(store.episodes()):
+            scores = score_trace(task, trace)
+            changed += sum(a != b for r, s in zip(before, scores, strict=True)
+                           for a, b in zip(r, s, strict=True))  # fmt: skip
+            store.replace_scores(trace, scores)
+    finally:
+        close_task(task)
+    return changed
+
+
+def task_of(title: Json) -> Task[Any]:
+    """The task of a run, from its header. Raises `UsageError` where it can't be made again."""
+    if "task_class" not in title:
+        raise UsageError("this run does not say which class its task is of")
+    return resolve.task_again(title["task_class"], title["identity"]["task"])
+
+
+def sketch_of(title: Json) -> Callable[[Question, Answer], Json] | None:
+    """How the task of a run draws an answer; None where it does not, or is no longer there."""
+    try:
+        task = task_of(title)
+    except UsageError:
+        return None
+    sketch: Callable[[Question, Answer], Json] | None = getattr(task, "sketch", None)
+    return sketch
 
 
 def header(
@@ -145,6 +185,7 @@ def header(
         "errata": version("errata-agent"),
         "command": list(command),
         "oracle_verifiers": list(task.oracle_verifiers),
+        "task_class": _class_of(task),
         "identity": {
             "task": {"name": task.name, **task.configuration()},
             "model": {"name": model.name, **model.configuration()},
@@ -155,9 +196,10 @@ def header(
     }
 
 
-def _task(name: str, model: Model, horizon: int) -> Task[Any]:
-    options = {"horizon": str(horizon)}
-    style = getattr(model, "preferred_style", None)
-    if style:
-        options["style"] = style
-    return resolve.task(name, options)
+def _class_of(task: Task[Any]) -> str:
+    inner = getattr(task, "task", task)
+    return f"{type(inner).__module__}:{type(inner).__qualname__}"
+
+
+def _named(name: str, model: Model, horizon: int) -> Task[Any]:
+    return resolve.task(name, {"horizon": str(horizon)}, prefers=resolve.preferences(model))

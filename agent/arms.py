@@ -37,6 +37,10 @@ class Arm(Frozen):
     """Stop at the first pass, or sample all and take the best."""
     after_error: AfterError = "leave"
     """What an accepted error does to the episode: see the task."""
+    inject: float = Field(default=0.0, ge=0, le=1)
+    """Share of the shown history that is made wrong, where the task can."""
+    factors: dict[str, float] = {}
+    """Levels of what was varied to make this arm, for the plots."""
     verified: bool = True
     """Whether this arm uses the run's verifiers at all."""
     checks: tuple[InstanceOf[Check], ...] = ()

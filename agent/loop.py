@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -16,6 +16,7 @@ from agent import prompts
 from agent.arms import Arm
 from agent.budget import Budget
 from agent.errors import ModelError, ModelUnusable, ParseFailure
+from agent.selection import best
 from agent.types import (
     Answer,
     Attempt,
@@ -83,7 +84,7 @@ class _Episode(Generic[State]):
 
     async def step(self, state: State, index: int) -> Step:
         """Ask until an answer passes or the attempts are used up; then take the best."""
-        question = self.task.question(state)
+        question = self.task.question(self.shown(state))
         attempts: list[Attempt] = []
         while len(attempts) < self.arm.max_attempts:
             attempts.append(await self.attempt(state, index, question, attempts))
@@ -132,6 +133,13 @@ class _Episode(Generic[State]):
                         else v for v in verdicts]  # fmt: skip
         return answer, tuple(verdicts)
 
+    def shown(self, state: State) -> State:
+        """The state as the model is told of it: with injected errors where the arm says so."""
+        if not self.arm.inject:
+            return state
+        with_errors: Callable[[State, float], State] = self.task.with_errors  # type: ignore[attr-defined]
+        return with_errors(state, self.arm.inject)
+
     def ended(self, state: State, steps: Sequence[Step]) -> str | None:
         """Why the episode is over, or None."""
         over = "horizon" if len(steps) >= self.task.horizon else None
@@ -147,22 +155,6 @@ class _Episode(Generic[State]):
             task=self.task.name, arm=self.arm.name, model=self.model.name, seed=self.seed,
             configuration=configuration, steps=tuple(steps), stop_reason=reason, error=failure,
         )  # fmt: skip
-
-
-def best(attempts: Sequence[Attempt]) -> int:
-    """Index of the best attempt: passed before unjudged before failed, then the likeliest."""
-
-    def rank(index: int) -> tuple[int, float, float, int]:
-        attempt = attempts[index]
-        must = sum(v.severity == "must" for v in attempt.failed)
-        readable = attempt.answer is not None
-        likely = attempt.logprob if attempt.logprob is not None else 0.0
-        # Likelihood breaks ties between passed answers only: among rejected ones it would
-        # prefer the very mistake the model is surest of.
-        clean = likely if not attempt.failed and not attempt.broken else 0.0
-        return (must + (not readable), len(attempt.failed) + attempt.broken, -clean, index)
-
-    return min(range(len(attempts)), key=rank)
 
 
 def derive_seed(seed: int, step: int, attempt: int) -> int:

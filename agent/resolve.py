@@ -14,9 +14,12 @@ from typing import Any
 from agent.errors import BadVerifier, ErrataError, UnknownName, UsageError
 from agent.types import AnyVerifier, Model, Task
 
-TASKS = {"chess": "tasks.chess.task:Chess"}
+TASKS = {"chess": "tasks.chess.task:Chess", "markov": "tasks.markov.task:Markov"}
 
-VERIFIERS = {"chess-legality": "verifiers.chess_legality:chess_legality"}
+VERIFIERS = {
+    "chess-legality": "verifiers.chess_legality:chess_legality",
+    "markov-support": "verifiers.markov_support:markov_support",
+}
 
 MODELS = {
     "tiny": "the embedded language model; no key, no server",
@@ -26,9 +29,12 @@ MODELS = {
 }
 
 
-def task(name: str, options: Mapping[str, str]) -> Task[Any]:
+def task(
+    name: str, options: Mapping[str, str], prefers: Mapping[str, str] | None = None
+) -> Task[Any]:
     """A task by name or `package.module:Class`, with options as text.
 
+    `prefers` are options that are taken where the task has them and none is given.
     Raises `UnknownName` for a task or option that there is not, `UsageError` for a value that
     does not fit.
     """
@@ -43,7 +49,35 @@ def task(name: str, options: Mapping[str, str]) -> Task[Any]:
         raise
     except Exception as error:
         raise UsageError(f"task {name!r} does not import: {error}") from None
-    return factory(**_typed(factory, options))  # type: ignore[no-any-return]
+    known = inspect.signature(factory).parameters
+    wished = {k: v for k, v in (prefers or {}).items() if k in known}
+    return factory(**_typed(factory, {**wished, **options}))  # type: ignore[no-any-return]
+
+
+def preferences(model: Model) -> dict[str, str]:
+    """The options of a task that suit a model best."""
+    style = getattr(model, "preferred_style", None)
+    return {"style": style} if style else {}
+
+
+def task_again(path: str, configuration: Mapping[str, Any]) -> Task[Any]:
+    """The task of a stored run: its class by `package.module:Class`, its settings as recorded.
+
+    Raises `UsageError` where it can no longer be made.
+    """
+    try:
+        factory = _import(path)
+        known = inspect.signature(factory).parameters
+        return factory(**{k: v for k, v in configuration.items() if k in known})  # type: ignore[no-any-return]
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise UsageError(f"the task {path!r} of this run can't be made again: {error}") from None
+
+
+def noisy(verifier: AnyVerifier, false_accept: float, false_reject: float) -> AnyVerifier:
+    """A verifier made worse by known amounts."""
+    from verifiers.noisy import Noisy
+
+    return Noisy(verifier, false_accept=false_accept, false_reject=false_reject)
 
 
 def model(

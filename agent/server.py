@@ -7,15 +7,12 @@ For trying the HTTP path, and other people's software, without a key. It answers
 from __future__ import annotations
 
 import re
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import chess
-import uvicorn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -24,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from agent.errors import ErrataError, UsageError
+from agent.errors import ErrataError
+from agent.loopback import served
 from agent.models.tiny import Tiny
 from agent.types import Completion, Question
 
@@ -53,6 +51,10 @@ class _Turn(BaseModel):
 
 class _Chat(_Asked):
     messages: list[_Turn] = Field(min_length=1)
+
+
+BASE = "/v1"
+"""Where a client must be pointed, after the root."""
 
 
 def application() -> Starlette:
@@ -213,29 +215,5 @@ def in_long_algebraic(text: str) -> str:
 @contextmanager
 def running(port: int = 0) -> Iterator[str]:
     """The server in a thread of this process; yields its base URL, e.g. for examples."""
-    listener = listen(port)
-    server = uvicorn.Server(uvicorn.Config(application(), log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        yield base_url(listener)
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def listen(port: int) -> socket.socket:
-    """A loopback socket; port 0 takes a free one. Raises `UsageError` for a taken one."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-    except OSError as error:
-        raise UsageError(f"--port {port}: {error.strerror}") from None
-    listener.listen()  # a caller may connect before the server has come up
-    return listener
-
-
-def base_url(listener: socket.socket) -> str:
-    """What a client must be given."""
-    return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    with served(application(), port) as root:
+        yield root + BASE

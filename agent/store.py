@@ -81,7 +81,7 @@ class Store:
             raise RunMismatch(f"{str(directory)!r} is not empty and no run: give another --out")
         directory.mkdir(parents=True, exist_ok=True)
         body = {"store_version": STORE_VERSION, "trace_version": TRACE_VERSION, **header}
-        _write(directory / "run.json", json.dumps(body, indent=1))
+        write_text(directory / "run.json", json.dumps(body, indent=1))
 
     def _read_header(self, path: Path) -> dict[str, Json]:
         if not path.exists():
@@ -128,17 +128,12 @@ class Store:
         """Seal an episode and store what its oracle said: a score per step and attempt."""
         head = trace.model_dump_json(exclude={"steps"})
         ended = (trace.stop_reason, trace.error, len(trace.steps), head)
-        insert = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)"
         await self._acknowledge(
             (
                 "INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?, ?, ?)",
                 (trace.arm, trace.seed, *ended),
             ),
-            *(
-                (insert, (trace.arm, trace.seed, step, attempt, score.model_dump_json()))
-                for step, row in enumerate(scores)
-                for attempt, score in enumerate(row)
-            ),
+            *_score_rows(trace, scores),
         )
 
     async def _acknowledge(self, *statements: Statement) -> None:
@@ -182,11 +177,9 @@ class Store:
             cursor = self._db.execute("DELETE FROM episodes WHERE error IS NOT NULL")
         return cursor.rowcount
 
-    def write_summary(self, summary: Json) -> Path:
-        """Replace summary.json as a whole."""
-        path = self.directory / "summary.json"
-        _write(path, json.dumps(summary, indent=1, allow_nan=False))
-        return path
+    def replace_scores(self, trace: Trace, scores: list[list[Score]]) -> None:
+        """What the oracle says of a sealed episode now."""
+        self._commit(_score_rows(trace, scores))
 
     # -- reading ----------------------------------------------------------------------
 
@@ -233,6 +226,15 @@ class Store:
         self._db.close()
 
 
+def _score_rows(trace: Trace, scores: list[list[Score]]) -> list[Statement]:
+    insert = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)"
+    return [
+        (insert, (trace.arm, trace.seed, step, attempt, score.model_dump_json()))
+        for step, row in enumerate(scores)
+        for attempt, score in enumerate(row)
+    ]
+
+
 def _step(body: str, question: str) -> Step:
     fields: dict[str, Any] = json.loads(body)
     return Step(question=Question.model_validate_json(question), **fields)
@@ -242,7 +244,7 @@ def _short_hash(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Aside and renamed: a reader never meets half a file."""
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:

@@ -194,6 +194,8 @@ class Score(Frozen):
     """The kind of the error."""
     on_track: bool | None = None
     """The run's own state agrees with the truth after this step; None: same as `correct`."""
+    key: bool | None = None
+    """The step is one of the few that decide (a key token); None: the task has no such idea."""
     measures: dict[str, float | bool | None] = {}
     """Anything else that is measured; None where it could not be."""
 
@@ -291,7 +293,12 @@ class Environment(Protocol[State]):
 
 
 class Task(Environment[State], Protocol[State]):
-    """An environment and its oracle."""
+    """An environment and its oracle.
+
+    It may also offer `with_errors(state, share)`, the state with that share of its shown
+    history made wrong; `picture(question)`, text for people; `sketch(question, answer)`, what
+    the report draws; `close()`, the end of what it keeps open.
+    """
 
     verifiers: Sequence[str]
     """Names of the verifiers that its corrected arms use when none are given."""

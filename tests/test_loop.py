@@ -16,8 +16,9 @@ from agent.arms import ARMS, Arm
 from agent.budget import Budget
 from agent.errors import BadVerifier, BudgetExhausted, ModelError, ModelUnusable, UsageError
 from agent.experiment import score_trace
-from agent.loop import best, derive_seed, rollout
+from agent.loop import derive_seed, rollout
 from agent.models.scripted import ScriptedModel
+from agent.selection import best
 from agent.types import (
     Attempt,
     Completion,

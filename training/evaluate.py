@@ -17,8 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from agent.api import arms_for, header, measure
 from agent.experiment import Experiment
-from agent.measure.compare import _by_episode
-from agent.measure.statistics import rate
+from agent.measure.statistics import by_episode, rate
 from agent.measure.table import from_traces
 from agent.models.tiny import Tiny
 from agent.report.terminal import percent, with_n
@@ -51,7 +50,7 @@ def main() -> None:
             continue
         inside = (base["step"] >= low) & (base["step"] <= high)
         right = base["first_correct"][inside] == 1
-        print(f"| {low}-{high} | {with_n(rate(*_by_episode(base['episode'][inside], right)))} |")
+        print(f"| {low}-{high} | {with_n(rate(*by_episode(base['episode'][inside], right)))} |")
     print(
         "\n| told | right at attempt 2 | right at attempt 3 | same answer again | wrong after 3 |"
     )

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from agent.measure.statistics import Difference, Estimate, difference, per_step, rate
+from agent.measure.budgets import Cut, Equal, Point, cut, equal, frontier
+from agent.measure.correction import Claim, Correction, claim, correction, unsolved
+from agent.measure.drift import Drift, drift
+from agent.measure.growth import Growth, growth
+from agent.measure.models import ModelComparison, compare_models
+from agent.measure.statistics import Difference, Estimate, by_episode, difference, per_step, rate
 from agent.measure.survival import Survival, first_errors, survival
-from agent.measure.table import UNKNOWN, StepTable
+from agent.measure.table import OUTCOMES, UNKNOWN, StepTable
 from agent.measure.transitions import Transitions, transitions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[Any]
 
@@ -35,6 +44,8 @@ class Attempts(_Frozen):
     """Steps at which no attempt passed."""
     per_step: float
     """Attempts made per step."""
+    unsolved: list[float]
+    """P(none of the first k attempts is right), k = 1, 2, ...; e^k if they were independent."""
 
 
 class ArmFigures(_Frozen):
@@ -50,6 +61,12 @@ class ArmFigures(_Frozen):
     """Steps behind the rates."""
     error_rate: Estimate
     """Accepted answers that the oracle calls wrong."""
+    growth: Growth
+    """Whether the error grows from step to step."""
+    claim: Claim
+    """What the data say of (1-e)^n."""
+    correction: Correction | None
+    """What correcting mends and breaks; None in an arm that never makes a second attempt."""
     survival: Survival
     """Steps without error."""
     transitions: Transitions
@@ -63,6 +80,14 @@ class ArmFigures(_Frozen):
     timescales: dict[str, Estimate]
     """For each yes-no measure, median steps to its first no: abilities are lost at
     different times, say first good play, then legality, well-formed notation last."""
+    outcomes: dict[str, int]
+    """Episodes by the reason of their end."""
+    models: ModelComparison
+    """Models of the time to the first error and of the whole sequence, side by side."""
+    drift: Drift | None
+    """Of first attempts from the true distribution, where task and model tell both."""
+    frontier: list[Point]
+    """Error against tokens, cut off after 1, 2, ... attempts."""
     tokens: int
     """All tokens, failed attempts and verifiers included."""
     calls: int
@@ -91,6 +116,8 @@ class VerifierFigures(_Frozen):
 class Contrast(_Frozen):
     """Arm a minus arm b over the seeds that both played to their end."""
 
+    arms: tuple[str, str]
+    """a and b."""
     error_rate: Difference
     """Of accepted answers."""
     tokens: Difference
@@ -99,6 +126,8 @@ class Contrast(_Frozen):
     """Net errors removed per 1,000 extra tokens; None where a used no more tokens."""
     tokens_per_corrected_error: float | None
     """Extra tokens per net error removed; None is infinite: the net is not positive."""
+    equal_tokens: Equal
+    """The same at equal tokens."""
     pairs_lost: int
     """Seeds that one of the two arms lacks or lost to infrastructure."""
 
@@ -114,45 +143,94 @@ class Comparison(_Frozen):
     """By name."""
     horizon: int
     """Steps at which every episode ends."""
+    primary: str | None
+    """The one difference that counts, `critique-resample` where both arms are there, else the
+    last arm against the first; all others are exploratory. None for a single arm."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row an arm, one column a figure, intervals beside their values."""
+        import pandas as pd
+
+        rows = {}
+        for name, arm in self.arms.items():
+            estimates = {
+                "error": arm.error_rate, "first_attempt_error": arm.attempts.first_attempt_error,
+                "e": arm.transitions.e, "r": arm.transitions.r,
+                "tokens_per_step": arm.tokens_per_step,
+            }  # fmt: skip
+            rows[name] = {
+                "episodes": arm.episodes, "steps": arm.steps,
+                **{f"{k}{part}": getattr(v, at) for k, v in estimates.items()
+                   for part, at in (("", "value"), ("_low", "low"), ("_high", "high"))},
+                "growth": arm.growth.word, "claim": arm.claim.word, "tokens": arm.tokens,
+                "infrastructure_errors": arm.infrastructure_errors,
+            }  # fmt: skip
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        columns = ["episodes", "steps", "error", "error_low", "error_high", "growth", "claim"]
+        html: str = self.to_pandas()[columns].to_html(float_format="{:.3f}".format)
+        return html
 
 
 def compare(table: StepTable, horizon: int) -> Comparison:
     """All figures. Rows are excluded from rates where a verifier broke or no truth is known."""
     names = table.arms()
-    judged = (table.infrastructure == 0) & (table.correct != UNKNOWN)
+    cuts = {name: cut(table, name) for name in names}
     return Comparison(
-        arms={name: _arm(table, name, judged, horizon) for name in names},
-        differences={f"{a}-{b}": _contrast(table, a, b, judged) for b, a in combinations(names, 2)},
+        arms={name: _arm(table, name, cuts[name], horizon) for name in names},
+        differences={f"{a}-{b}": _contrast(table, a, b, cuts) for b, a in combinations(names, 2)},
         verifiers=_verifiers(table),
         horizon=horizon,
+        primary=primary(names),
     )
 
 
-def _by_episode(episode: Array, *values: Array) -> list[Array]:
-    """Sums by episode, plus the count of rows as the last column."""
-    numbers, index = np.unique(episode, return_inverse=True)
-    sums = [np.bincount(index, weights=v, minlength=len(numbers)) for v in values]
-    return [*sums, np.bincount(index, minlength=len(numbers)).astype(float)]
+def primary(arms: list[str]) -> str | None:
+    """The name of the difference that counts."""
+    if {"critique", "resample"} <= set(arms):
+        first = arms.index("critique") < arms.index("resample")
+        return "resample-critique" if first else "critique-resample"
+    return f"{arms[-1]}-{arms[0]}" if len(arms) > 1 else None
 
 
-def _arm(table: StepTable, name: str, judged: Array, horizon: int) -> ArmFigures:
+def _arm(table: StepTable, name: str, cut_off: Cut, horizon: int) -> ArmFigures:
+    judged = table.judged
     rows = table.where((table.arm == name) & judged)
     everything = table.where(table.arm == name)
-    wrong, steps = _by_episode(rows["episode"], rows["correct"] == 0)
-    tokens, _ = _by_episode(rows["episode"], rows["tokens"])
+    wrong, steps = by_episode(rows["episode"], rows["correct"] == 0)
+    tokens, _ = by_episode(rows["episode"], rows["tokens"])
     marks = sorted({t for t in (10, 20, horizon) if t <= horizon})
+    times = first_errors(rows["episode"], rows["step"], rows["correct"])
+    moves = transitions(rows["episode"], rows["on_track"])
+    grows = growth(rows["episode"], rows["step"], rows["correct"] == 0, rows["stratum"])
+    tries = _attempts(table, name, judged)
     return ArmFigures(
         episodes=len(table.episodes_of[name]),
         infrastructure_errors=len(table.failed.get(name, ())),
         unjudged_steps=len(everything["step"]) - len(rows["step"]),
         steps=len(rows["step"]),
         error_rate=rate(wrong, steps),
-        survival=survival(*first_errors(rows["episode"], rows["step"], rows["correct"]), marks),
-        transitions=transitions(rows["episode"], rows["on_track"]),
-        attempts=_attempts(table, name, judged),
+        growth=grows,
+        claim=claim(moves.reversals, moves.r),
+        correction=_correction(rows) if tries.recovery else None,
+        survival=survival(*times, marks),
+        transitions=moves,
+        attempts=tries,
         error_classes=dict(Counter(c for c in rows["error_class"].tolist() if c).most_common()),
         measures=_measures(table, name, judged),
         timescales=_timescales(table, name, judged),
+        outcomes=dict(table.outcomes.get(name, {})),
+        models=compare_models(
+            *times,
+            rows["episode"],
+            rows["on_track"],
+            rows["key"],
+            rows["step"],
+        ),
+        drift=drift(table, name, [(b.first, b.last) for b in grows.blocks]),
+        frontier=frontier(cut_off),
         tokens=int(everything["tokens"].sum()),
         calls=int(everything["calls"].sum()),
         tokens_per_step=per_step(tokens, steps),
@@ -160,34 +238,43 @@ def _arm(table: StepTable, name: str, judged: Array, horizon: int) -> ArmFigures
     )
 
 
+def _correction(rows: Mapping[str, Array]) -> Correction | None:
+    both = rows["first_correct"] != UNKNOWN
+    return correction(rows["episode"][both], rows["first_correct"][both], rows["correct"][both])
+
+
 def _attempts(table: StepTable, name: str, judged: Array) -> Attempts:
     rows = table.where((table.arm == name) & judged)
-    wrong, steps = _by_episode(rows["episode"], rows["first_correct"] == 0)
+    wrong, steps = by_episode(rows["episode"], rows["first_correct"] == 0)
     tries = table.attempt_rows
     mine = ((table.arm == name) & judged)[tries.step_row]
+    known = mine & (tries.correct != UNKNOWN)
     recovery = {}
     last = int(tries.attempt[mine].max(initial=0))
     for k in range(1, last + 1):
         here = np.flatnonzero(mine & (tries.attempt == k))
         # Attempts of a step stand in order, so the one before is the row before.
         here = here[(tries.correct[here - 1] == 0) & (tries.correct[here] != UNKNOWN)]
-        right, count = _by_episode(table.episode[tries.step_row[here]], tries.correct[here] == 1)
+        right, count = by_episode(table.episode[tries.step_row[here]], tries.correct[here] == 1)
         recovery[k + 1] = rate(right, count)
     retries = np.flatnonzero(mine & (tries.attempt > 0))
-    same, count = _by_episode(table.episode[tries.step_row[retries]], tries.repeat[retries])
+    same, count = by_episode(table.episode[tries.step_row[retries]], tries.repeat[retries])
     return Attempts(
         first_attempt_error=rate(wrong, steps),
         recovery=recovery,
         repeats=rate(same, count),
         exhausted=int(rows["exhausted"].sum()),
         per_step=float(rows["attempts"].mean()) if len(rows["attempts"]) else 0.0,
+        unsolved=unsolved(
+            tries.step_row[known], tries.attempt[known], tries.correct[known], last + 1
+        ),
     )
 
 
 def _measures(table: StepTable, name: str, judged: Array) -> dict[str, Estimate]:
     out = {}
     for measure, (rows, values) in _measured(table, name, judged).items():
-        sums, count = _by_episode(table.episode[rows], values)
+        sums, count = by_episode(table.episode[rows], values)
         out[measure] = rate(sums, count) if values.dtype == bool else per_step(sums, count)
     return out
 
@@ -203,36 +290,38 @@ def _timescales(table: StepTable, name: str, judged: Array) -> dict[str, Estimat
 
 def _measured(table: StepTable, name: str, judged: Array) -> dict[str, tuple[Array, Array]]:
     """Rows and values of each measure of an arm where it was taken; yes-no ones as booleans."""
-    picked: list[int] = np.flatnonzero((table.arm == name) & judged).tolist()
+    mine = (table.arm == name) & judged
     out = {}
-    for measure in dict.fromkeys(k for i in picked for k in table.measures[i]):
-        rows = [i for i in picked if table.measures[i].get(measure) is not None]
-        if rows:
-            out[measure] = np.array(rows), np.array([table.measures[i][measure] for i in rows])
+    for measure, column in table.measures.items():
+        rows = np.flatnonzero(mine & np.isfinite(column))
+        if len(rows):
+            values = column[rows]
+            out[measure] = rows, values.astype(bool) if measure in table.yes_no else values
     return out
 
 
 def _verifiers(table: StepTable) -> dict[str, VerifierFigures]:
     tries = table.attempt_rows
-    names = dict.fromkeys(v for row in tries.verdicts for v in row if v != "parse")
+    fails, passes, abstains, breaks = range(len(OUTCOMES))
+    episode = table.episode[tries.step_row]
     out = {}
-    for name in names:
-        outcome = np.array([row.get(name, "") for row in tries.verdicts])
-        episode = table.episode[tries.step_row]
-        decided = np.isin(outcome, ("pass", "fail"))
+    for name, outcome in tries.verdicts.items():
+        if name == "parse":
+            continue
+        decided = (outcome == fails) | (outcome == passes)
         wrong, right = decided & (tries.correct == 0), decided & (tries.correct == 1)
         out[name] = VerifierFigures(
-            false_accept=rate(*_by_episode(episode[wrong], outcome[wrong] == "pass")),
-            false_reject=rate(*_by_episode(episode[right], outcome[right] == "fail")),
-            judged=int((outcome != "").sum()),
-            errors=int((outcome == "error").sum()),
-            abstained=int((outcome == "abstain").sum()),
+            false_accept=rate(*by_episode(episode[wrong], outcome[wrong] == passes)),
+            false_reject=rate(*by_episode(episode[right], outcome[right] == fails)),
+            judged=int((outcome != UNKNOWN).sum()),
+            errors=int((outcome == breaks).sum()),
+            abstained=int((outcome == abstains).sum()),
         )
     return out
 
 
-def _contrast(table: StepTable, a: str, b: str, judged: Array) -> Contrast:
-    of_a, of_b = (_by_pair(table, name, judged) for name in (a, b))
+def _contrast(table: StepTable, a: str, b: str, cuts: Mapping[str, Cut]) -> Contrast:
+    of_a, of_b = (_by_pair(table, name) for name in (a, b))
     # An episode cut short by infrastructure has easier steps than its whole partner.
     broken = {*table.failed.get(a, ()), *table.failed.get(b, ())}
     both = sorted((of_a.keys() & of_b.keys()) - broken)
@@ -243,17 +332,19 @@ def _contrast(table: StepTable, a: str, b: str, judged: Array) -> Contrast:
     tokens = difference(tokens_a, steps_a, tokens_b, steps_b)
     gain, price = -(errors.value or 0.0), tokens.value or 0.0
     return Contrast(
+        arms=(a, b),
         error_rate=errors,
         tokens=tokens,
         errors_avoided_per_1000_tokens=1000 * gain / price if price > 0 else None,
         tokens_per_corrected_error=price / gain if gain > 0 and price > 0 else None,
+        equal_tokens=equal(cuts[a], cuts[b], broken),
         pairs_lost=lost,
     )
 
 
-def _by_pair(table: StepTable, name: str, judged: Array) -> dict[int, tuple[float, float, float]]:
-    rows = table.where((table.arm == name) & judged)
-    wrong, tokens, steps = _by_episode(rows["pair"], rows["correct"] == 0, rows["tokens"])
+def _by_pair(table: StepTable, name: str) -> dict[int, tuple[float, float, float]]:
+    rows = table.where((table.arm == name) & table.judged)
+    wrong, tokens, steps = by_episode(rows["pair"], rows["correct"] == 0, rows["tokens"])
     pairs = np.unique(rows["pair"]).tolist()
     return dict(zip(pairs, zip(wrong, steps, tokens, strict=True), strict=True))
 

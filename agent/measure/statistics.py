@@ -18,6 +18,8 @@ Array = NDArray[Any]
 LEVEL = 0.95
 RESAMPLES = 2000
 PERMUTATIONS = 9999
+Rng = np.random.Generator
+
 ENOUGH = 30
 """Episodes (or pairs) from which the bootstrap is used; below, the t interval."""
 
@@ -44,48 +46,67 @@ class Difference(Estimate):
     """Two-sided, by exchanging the arms within pairs."""
 
 
-def rate(hits: Array, trials: Array) -> Estimate:
+def generator(rng: Rng | None) -> Rng:
+    """The given source of chance, or a fixed one: figures of the same data are the same."""
+    return np.random.default_rng(0) if rng is None else rng
+
+
+def by_episode(episode: Array, *values: Array) -> list[Array]:
+    """Sums of each value by episode, and as the last column the count of rows, [episodes]."""
+    numbers, index = np.unique(episode, return_inverse=True)
+    sums = [np.bincount(index, weights=v, minlength=len(numbers)) for v in values]
+    return [*sums, np.bincount(index, minlength=len(numbers)).astype(float)]
+
+
+def rate(hits: Array, trials: Array, *, rng: Rng | None = None) -> Estimate:
     """sum(hits) / sum(trials) over episodes, [episodes] each; n counts trials.
 
     Bootstrap (BCa) over episodes from 30 on, else a t interval on the jackknife. Where all
-    or none hit, the exact binomial bound: "0 %" alone would claim certainty.
+    or none hit, the exact binomial bound: "0 %" alone would claim certainty. A single episode
+    has no interval: nothing tells how another would have gone.
     """
     hits, trials = _useful(hits, trials)
     n, k = int(trials.sum()), int(hits.sum())
     if n == 0:
         return Estimate(value=None)
     value = k / n
-    if k in (0, n) or len(hits) < 2:
+    if len(hits) < 2:
+        return Estimate(value=value, n=n)
+    if k in (0, n):
         from statsmodels.stats.proportion import proportion_confint
 
         low, high = proportion_confint(k, n, alpha=1 - LEVEL, method="beta")
         low, high = (0.0 if k == 0 else float(low)), (1.0 if k == n else float(high))
         return Estimate(value=value, low=low, high=high, n=n)
-    low, high = _interval((hits, trials), _ratio, value)
+    low, high = _interval((hits, trials), _ratio, value, rng)
     return Estimate(value=value, low=max(0.0, low), high=min(1.0, high), n=n)
 
 
-def mean(values: Array) -> Estimate:
+def mean(values: Array, *, rng: Rng | None = None) -> Estimate:
     """The mean over episodes, [episodes]; n counts episodes."""
     values = np.asarray(values, float)
-    return _mean_of_ratio(values, np.ones_like(values))
+    return _mean_of_ratio(values, np.ones_like(values), rng)
 
 
-def per_step(amounts: Array, steps: Array) -> Estimate:
+def per_step(amounts: Array, steps: Array, *, rng: Rng | None = None) -> Estimate:
     """sum(amounts) / sum(steps) over episodes, for amounts that are no counts; n: steps."""
-    return _mean_of_ratio(np.asarray(amounts, float), np.asarray(steps, float))
+    return _mean_of_ratio(np.asarray(amounts, float), np.asarray(steps, float), rng)
 
 
-def _mean_of_ratio(amounts: Array, weights: Array) -> Estimate:
+def _mean_of_ratio(amounts: Array, weights: Array, rng: Rng | None) -> Estimate:
     amounts, weights = _useful(amounts, weights)
     if not len(amounts):
         return Estimate(value=None)
     value = float(amounts.sum() / weights.sum())
-    low, high = _interval((amounts, weights), _ratio, value) if len(amounts) > 1 else (None, None)
+    if len(amounts) < 2:
+        return Estimate(value=value, n=int(weights.sum()))
+    low, high = _interval((amounts, weights), _ratio, value, rng)
     return Estimate(value=value, low=low, high=high, n=int(weights.sum()))
 
 
-def difference(hits_a: Array, trials_a: Array, hits_b: Array, trials_b: Array) -> Difference:
+def difference(
+    hits_a: Array, trials_a: Array, hits_b: Array, trials_b: Array, *, rng: Rng | None = None
+) -> Difference:
     """rate a - rate b over pairs, [pairs] each; n counts pairs.
 
     The p-value exchanges the two arms within pairs (Fisher's randomisation); the interval
@@ -99,8 +120,8 @@ def difference(hits_a: Array, trials_a: Array, hits_b: Array, trials_b: Array) -
     value = float(_ratio_difference(*data))
     if pairs < 2:
         return Difference(value=value, n=pairs)
-    low, high = _interval(data, _ratio_difference, value)
-    return Difference(value=value, low=low, high=high, n=pairs, p=_exchange_p(*data))
+    low, high = _interval(data, _ratio_difference, value, rng)
+    return Difference(value=value, low=low, high=high, n=pairs, p=_exchange_p(data, rng))
 
 
 def _ratio(hits: Array, trials: Array, *, axis: int = -1) -> Any:
@@ -111,7 +132,9 @@ def _ratio_difference(ha: Array, ta: Array, hb: Array, tb: Array, *, axis: int =
     return _ratio(ha, ta, axis=axis) - _ratio(hb, tb, axis=axis)
 
 
-def _interval(data: tuple[Array, ...], statistic: Any, value: float) -> tuple[float, float]:
+def _interval(
+    data: tuple[Array, ...], statistic: Any, value: float, rng: Rng | None
+) -> tuple[float, float]:
     from scipy import stats
 
     if len(data[0]) >= ENOUGH:
@@ -119,7 +142,7 @@ def _interval(data: tuple[Array, ...], statistic: Any, value: float) -> tuple[fl
             warnings.simplefilter("ignore", RuntimeWarning)
             result = stats.bootstrap(
                 data, statistic, paired=True, vectorized=True, n_resamples=RESAMPLES,
-                confidence_level=LEVEL, method="BCa", rng=np.random.default_rng(0),
+                confidence_level=LEVEL, method="BCa", rng=generator(rng),
             )  # fmt: skip
         low, high = result.confidence_interval
         if np.isfinite(low) and np.isfinite(high):
@@ -133,9 +156,10 @@ def _interval(data: tuple[Array, ...], statistic: Any, value: float) -> tuple[fl
     return value - half, value + half
 
 
-def _exchange_p(ha: Array, ta: Array, hb: Array, tb: Array) -> float:
+def _exchange_p(data: tuple[Array, ...], rng: Rng | None) -> float:
     from scipy import stats
 
+    ha, ta, hb, tb = data
     hits, trials = np.concatenate([ha, hb]), np.concatenate([ta, tb])
     n = len(ha)
 
@@ -145,7 +169,7 @@ def _exchange_p(ha: Array, ta: Array, hb: Array, tb: Array) -> float:
 
     test = stats.permutation_test(
         (np.arange(n), np.arange(n, 2 * n)), statistic, permutation_type="samples",
-        vectorized=True, n_resamples=PERMUTATIONS, rng=np.random.default_rng(0),
+        vectorized=True, n_resamples=PERMUTATIONS, batch=1000, rng=generator(rng),
     )  # fmt: skip
     return float(test.pvalue)
 

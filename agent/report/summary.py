@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.measure import Comparison
+from agent.report.words import verdict
 from agent.types import Json
 
 SUMMARY_VERSION = 1
@@ -24,6 +25,8 @@ def summarise(header: dict[str, Json], comparison: Comparison) -> dict[str, Any]
         "seeds": identity["seeds"],
         "oracle_verifiers": header["oracle_verifiers"],
         "arms": {name: _arm(arm) for name, arm in figures["arms"].items()},
+        "primary": comparison.primary,
+        "verdict": verdict(comparison, header["oracle_verifiers"]),
         "differences": figures["differences"],
         "verifiers": figures["verifiers"],
     }

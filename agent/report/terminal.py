@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from agent.measure import Comparison
 from agent.measure.compare import ArmFigures
 from agent.measure.statistics import Difference, Estimate
+from agent.report.words import verdict
 from agent.types import Json
 
 
@@ -22,32 +23,33 @@ def tables(
     price: tuple[float, float] | None = None,
 ) -> Group:
     """Everything the terminal shows of a finished comparison."""
-    return Group(*_parts(comparison, oracle_verifiers, price))
+    words = [Text(sentence, style="italic") for sentence in verdict(comparison, oracle_verifiers)]
+    return Group(*words, Text(""), *sheets(comparison, price))
 
 
-def _parts(
-    c: Comparison, oracle: Sequence[str], price: tuple[float, float] | None
-) -> Iterator[RenderableType]:
+def sheets(c: Comparison, price: tuple[float, float] | None = None) -> Iterator[Table]:
+    """T1 to T10, those that the data give."""
     yield _primary(c)
-    used = [v for v in oracle if v in c.verifiers]
-    if used:
-        yield Text(
-            f"{', '.join(used)} equals the oracle of this task: answers that it passed are right "
-            "by construction.\nWhat the loop never steered is the first-attempt error, and what "
-            "a retry achieves by itself.",
-            style="italic",
-        )
-    yield _differences(c)
+    if c.differences:
+        yield _differences(c)
+    yield _growth(c)
     yield _transitions(c)
     yield _survival(c)
+    yield _models(c)
     yield _attempts(c)
+    if any(a.correction for a in c.arms.values()):
+        yield _correction(c)
     if c.verifiers:
         yield _verifiers(c)
     if any(a.error_classes for a in c.arms.values()):
         yield _classes(c)
     if any(a.measures for a in c.arms.values()):
         yield _measures(c)
+    if any(a.drift for a in c.arms.values()):
+        yield _drift(c)
     yield _cost(c, price)
+    if any(a.outcomes for a in c.arms.values()):
+        yield _outcomes(c)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -68,11 +70,91 @@ def _primary(c: Comparison) -> Table:
 
 
 def _differences(c: Comparison) -> Table:
-    table = _table("    Paired difference on the same seeds, in points of error",
-                   "arms", "pairs", "lost", "points", "95 %", "p")  # fmt: skip
+    table = _table("    Paired difference on the same seeds, in points of error (* primary, the rest "
+                   "exploratory)", "arms", "pairs", "lost", "points", "95 %", "p",
+                   "at equal tokens", "95 %", "p", "tokens/step")  # fmt: skip
     for name, contrast in c.differences.items():
-        d = contrast.error_rate
-        table.add_row(name, str(d.n), str(contrast.pairs_lost), *points(d), p_value(d.p))
+        d, fair = contrast.error_rate, contrast.equal_tokens
+        star = "*" if name == c.primary else ""
+        table.add_row(
+            name + star, str(d.n), str(contrast.pairs_lost), *points(d), p_value(d.p),
+            *points(fair.error_rate), p_value(fair.error_rate.p), number(fair.tokens, "-", 1),
+        )  # fmt: skip
+    return table
+
+
+def _growth(c: Comparison) -> Table:
+    table = _table("T2  Does the error grow? Slope of the log-hazard per 10 steps, on all steps",
+                   "arm", "growth", "slope", "95 %", "trend p", "Page p", "P(wrong) by tenth of the horizon",
+                   "(1-e)^n", "recovery")  # fmt: skip
+    for name, arm in c.arms.items():
+        g = arm.growth
+        if g.slope.value is None:
+            slope = ("-", g.reason)
+        else:
+            band = f"[{number(g.slope.low, '?', 2)}..{number(g.slope.high, '?', 2)}]"
+            slope = (f"{g.slope.value:+.2f}", band)
+        blocks = " ".join(number(_percents(b.error.value), "-") for b in g.blocks)
+        table.add_row(name, g.word, *slope, p_value(g.trend_p), p_value(g.page_p), blocks,
+                      arm.claim.word, arm.claim.recovery)  # fmt: skip
+    return table
+
+
+def _percents(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _models(c: Comparison) -> Table:
+    table = _table("    Models of the time to the first error, and of the whole sequence: the higher "
+                   "held out, the better", "arm", "model", "parameters", "log L", "AIC", "BIC",
+                   "held out per episode")  # fmt: skip
+    for name, arm in c.arms.items():
+        fits = [("first error", k, f) for k, f in arm.models.first_error.items()]
+        fits += [("sequence", k, f) for k, f in arm.models.sequence.items()]
+        for what, model, fit in fits:
+            values = ", ".join(f"{k} {v:.3g}" for k, v in fit.parameters.items())
+            if fit.log_likelihood is None:
+                values = fit.reason or "-"
+            table.add_row(
+                name, f"{model.replace('_', '-')} ({what})", values,
+                *(number(x, "-", d) for x, d in ((fit.log_likelihood, 1), (fit.aic, 1),
+                                                 (fit.bic, 1), (fit.held_out, 3))),
+            )  # fmt: skip
+    return table
+
+
+def _correction(c: Comparison) -> Table:
+    table = _table("    Does correction pay? Only if mended/broken > right/wrong of first attempts",
+                   "arm", "mends a wrong one", "breaks a right one", "net per step", "verdict")  # fmt: skip
+    for name, arm in c.arms.items():
+        k = arm.correction
+        if k is not None:
+            table.add_row(name, with_n(k.mended), with_n(k.broken), " ".join(points(k.net)), k.word)
+    return table
+
+
+def _drift(c: Comparison) -> Table:
+    table = _table("    Drift of first attempts from the true distribution P, nats per step",
+                   "arm", "log Q - log P", "given no probability by P", "-log P", "entropy of P")  # fmt: skip
+    for name, arm in c.arms.items():
+        d = arm.drift
+        if d is not None:
+            table.add_row(name, _nats(d.kl), with_n(d.impossible), _nats(d.cross_entropy),
+                          _nats(d.entropy))  # fmt: skip
+    return table
+
+
+def _nats(e: Estimate) -> str:
+    if e.value is None:
+        return "-"
+    return f"{e.value:+.3f} [{number(e.low, '?', 3)}..{number(e.high, '?', 3)}]"
+
+
+def _outcomes(c: Comparison) -> Table:
+    names = list(dict.fromkeys(k for a in c.arms.values() for k in a.outcomes))
+    table = _table("T10 Why episodes ended", "arm", *names)
+    for name, arm in c.arms.items():
+        table.add_row(name, *(str(arm.outcomes.get(k, 0)) for k in names))
     return table
 
 
@@ -138,10 +220,8 @@ def _classes(c: Comparison) -> Table:
 
 def _measures(c: Comparison) -> Table:
     names = list(dict.fromkeys(k for a in c.arms.values() for k in a.measures))
-    title = (
-        "T8  What else the oracle measured on accepted answers; median step of its first failure"
-    )
-    table = _table(title, "measure", *c.arms)
+    table = _table("T8  What else the oracle measured on accepted answers; median step of its "
+                   "first failure", "measure", *c.arms)  # fmt: skip
     for name in names:
         table.add_row(name, *(_measure(a, name) for a in c.arms.values()))
     return table
@@ -195,7 +275,7 @@ def with_n(e: Estimate | None) -> str:
     return f"{' '.join(percent(e))} of {e.n}"
 
 
-def points(d: Difference) -> tuple[str, str]:
+def points(d: Estimate) -> tuple[str, str]:
     """(difference, interval) in percentage points."""
     if d.value is None:
         return "-", ""

@@ -6,6 +6,7 @@ substitute, and `after_error` decides what the model's own context shows from th
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Sequence
@@ -239,20 +240,23 @@ class Chess:
     # -- the truth --------------------------------------------------------------------
 
     def score(self, question: Question, answer: Answer) -> Score:
-        """Legality on the real board; with an engine, the expected points that it lost.
+        """Legality on the real board; with an engine, the expected points that it lost. Key steps
+        are answers to a check, where few moves are legal.
 
         `measures` holds the levels of ability on one answer: `well_formed`, `legal`,
-        `strict`, `not_blunder` (None where no engine judged), `expected_score_loss`.
+        `strict`, `not_blunder` (None where no engine judged), `expected_score_loss`; and
+        `log_p` and `entropy` of the distribution that is uniform over the legal moves.
         """
         fen = question.state["fen"]
         board = chess.Board(fen)
+        key, entropy = board.is_check(), math.log(max(1, board.legal_moves.count()))
         if answer is None:
             measures: dict[str, float | bool | None] = {
                 "well_formed": False, "legal": False, "strict": False,
                 "not_blunder": None if not self.quality_nodes else False,
-                "expected_score_loss": None,
+                "expected_score_loss": None, "entropy": entropy, "log_p": None,
             }  # fmt: skip
-            return Score(correct=False, error_class="unparsable", measures=measures)
+            return Score(correct=False, error_class="unparsable", key=key, measures=measures)
         reading = read_move(board, str(answer))
         loss = None
         if reading.move is not None and self._engine and self.quality_nodes:
@@ -260,6 +264,7 @@ class Chess:
         return Score(
             correct=reading.move is not None,
             error_class=reading.error_class,
+            key=key,
             measures={
                 "well_formed": reading.well_formed,
                 "legal": reading.move is not None,
@@ -268,6 +273,9 @@ class Chess:
                 if not self.quality_nodes
                 else loss is not None and loss < BLUNDER,
                 "expected_score_loss": loss,
+                # P is uniform over the legal moves.
+                "entropy": entropy,
+                "log_p": -entropy if reading.move else None,
             },
         )
 
@@ -286,6 +294,44 @@ class Chess:
         rows = board.unicode(empty_square="\u00b7", orientation=chess.WHITE).splitlines()
         lines = [f"{8 - i} {row}" for i, row in enumerate(rows)]
         return "\n".join([*lines, "  a b c d e f g h", f"  {prompts.side(board)} to move"])
+
+    def sketch(self, question: Question, answer: Answer) -> Json:
+        """What the report draws: the position and the answer's squares as far as it names them."""
+        board = chess.Board(question.state["fen"])
+        text = "" if answer is None else str(answer)
+        move = read_move(board, text).move
+        squares = re.findall(r"[a-h][1-8]", text)
+        start = squares[-2] if len(squares) > 1 else None
+        end = squares[-1] if squares else None
+        if move is not None:
+            start, end = (chess.square_name(s) for s in (move.from_square, move.to_square))
+        return {"kind": "chess", "fen": question.state["fen"], "from": start, "to": end}
+
+    def with_errors(self, state: ChessState, share: float) -> ChessState:
+        """The game as it was, told with that share of its moves replaced by illegal ones.
+
+        Each move has a chance of its own, so that a larger share holds every error of a
+        smaller one.
+        """
+        board = chess.Board(state.start)
+        texts = list(state.texts)
+        for i, uci in enumerate(state.moves):
+            rng = random.Random(f"inject:{state.seed}:{i}")
+            if rng.random() < share:
+                texts[i] = self._illegal(board, rng)
+            board.push_uci(uci)
+        return state.model_copy(update={"texts": tuple(texts)})
+
+    def _illegal(self, board: chess.Board, rng: random.Random) -> str:
+        """A move that one of the side's pieces can't make, as the style writes it."""
+        own = sorted(s for s in chess.SQUARES if board.color_at(s) == board.turn)
+        while True:
+            start, end = rng.choice(own), rng.choice(chess.SQUARES)
+            letter = board.piece_at(start).symbol().upper().replace("P", "")  # type: ignore[union-attr]
+            begin = chess.square_name(start) + "-" if self.style == "lan" else ""
+            text = f"{letter}{begin}{chess.square_name(end)}"
+            if start != end and read_move(board, text).move is None:
+                return text
 
     def close(self) -> None:
         """End the engine process, if any."""

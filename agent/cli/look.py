@@ -1,0 +1,61 @@
+"""Looking around: what there is, whether a verifier keeps its word, the model as a server."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from agent.cli.common import Port, errors_shown
+
+
+def verify(
+    verifier: Annotated[str, typer.Argument(help="Name, package.module:name or file.py:name.")],
+) -> None:
+    """Run a verifier's own known-good and known-bad examples."""
+    with errors_shown():
+        from agent import resolve
+        from agent.verification import Check, preflight
+
+        check = Check.of(resolve.verifier(verifier))
+        lines = asyncio.run(preflight([check]))
+        if not getattr(check.verify, "known_good", ()) and not getattr(
+            check.verify, "known_bad", ()
+        ):
+            lines = [f"{check.name}: has no examples, so nothing shows that it judges rightly; give "
+                     "it `known_good` and `known_bad`, lists of (question, answer)"]  # fmt: skip
+        for line in lines:
+            typer.echo(line)
+
+
+def list_(
+    kind: Annotated[str, typer.Argument(help="tasks, verifiers, models or arms.")],
+) -> None:
+    """What there is to choose from."""
+    with errors_shown():
+        from agent import resolve
+        from agent.arms import DESCRIPTIONS
+        from agent.errors import UnknownName
+
+        kinds = {"tasks": resolve.TASKS, "verifiers": resolve.VERIFIERS,
+                 "models": resolve.MODELS, "arms": DESCRIPTIONS}  # fmt: skip
+        if kind not in kinds:
+            raise UnknownName("kind", kind, kinds)
+        width = max(map(len, kinds[kind]))
+        for name, text in kinds[kind].items():
+            typer.echo(f"{name:<{width}}  {text}")
+
+
+def serve(port: Port = 8765) -> None:
+    """Serve the embedded model on loopback, in the protocol of OpenAI."""
+    with errors_shown():
+        from agent.loopback import address, listen
+        from agent.loopback import serve as run
+        from agent.server import BASE, application
+
+        listener = listen(port)
+        typer.echo(f"serving tiny at {address(listener)}{BASE}; stop with Ctrl-C")
+        sys.stdout.flush()
+        run(application(), listener)

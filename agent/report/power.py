@@ -1,0 +1,64 @@
+"""How much to play, and what a finished run could have seen, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from agent.measure import Comparison, StepTable
+from agent.measure.power import Plan, Rates, detectable_effect, episodes_needed, from_rates, power
+from agent.measure.statistics import by_episode
+
+LADDER = (10, 20, 40, 80, 160)
+
+
+def plan(settings: Plan, target: float, seed: int) -> Iterator[str]:
+    """Power for some numbers of matched episodes, and how many reach the target."""
+    yield (
+        f"error {settings.e:.2%} per step against {settings.e * settings.effect:.2%}, "
+        f"{settings.horizon} steps, "
+        + ("independent steps" if settings.r is None else f"return with r = {settings.r:g}")
+        + f", spread {settings.spread:g} (SD of logit e between episodes), pairing "
+        f"{settings.pairing:g}; paired test, 5 %"
+    )
+    for episodes in LADDER:
+        got = power(settings, episodes, np.random.default_rng(seed))
+        yield f"{episodes:>5} matched episodes: power {got.value:.0%} [{got.low:.0%}..{got.high:.0%}]"
+    needed = episodes_needed(settings, np.random.default_rng(seed), target=target)
+    wanted = f"power of {target:.0%}"
+    yield (
+        f"{wanted} needs more than 5,000" if needed is None else f"{wanted} needs about {needed:,}"
+    )
+
+
+def after(table: StepTable, c: Comparison, target: float, seed: int) -> Iterator[str]:
+    """For each pair of arms, the smallest reduction that so many episodes would have shown."""
+    if not c.differences:
+        yield "one arm has no difference to see"
+    for name, contrast in c.differences.items():
+        a, b = contrast.arms
+        rates, pairs = _rates(table, a, b)
+        if rates is None or rates.e <= 0:
+            yield f"{name}: not enough data"
+            continue
+        settings = Plan(e=rates.e, horizon=c.horizon, spread=rates.spread, pairing=rates.pairing)
+        seen = detectable_effect(settings, pairs, np.random.default_rng(seed), target=target)
+        what = (
+            "no reduction at all" if seen is None else f"a reduction of {b}'s error by {seen:.0%}"
+        )
+        yield (
+            f"{name}: {pairs} pairs, e = {rates.e:.2%}, spread {rates.spread:.2f}, pairing "
+            f"{rates.pairing:.2f}: with power {target:.0%} they would have shown {what}"
+        )
+
+
+def _rates(table: StepTable, a: str, b: str) -> tuple[Rates | None, int]:
+    sums = []
+    for name in (b, a):
+        rows = table.where((table.arm == name) & table.judged)
+        wrong, n = by_episode(rows["pair"], rows["correct"] == 0)
+        sums.append((np.unique(rows["pair"]), wrong, n))
+    pairs = np.intersect1d(sums[0][0], sums[1][0])
+    columns = [x[np.searchsorted(known, pairs)] for known, *xs in sums for x in xs]
+    return (from_rates(*columns) if len(pairs) > 1 else None), len(pairs)
