@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench calibrate clean
 
 demo: $(VENV)/.installed
 	$(BIN)/errata compare chess --model tiny --arms baseline,resample,critique \
@@ -21,6 +21,11 @@ check: test
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/tiny_speed.py
+	$(BIN)/python benchmarks/million_rows.py
+
+# The measurement on simulated truth, with its coverage table.
+calibrate: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/calibrate.py
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

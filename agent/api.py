@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from agent.measure import Comparison, StepTable
 from agent.measure import compare as measure_table
 from agent.measure.table import from_traces
 from agent.store import Store
-from agent.types import AfterError, Answer, AnyVerifier, Json, Model, Question, Task
+from agent.types import AfterError, Answer, AnyVerifier, Json, Model, Question, Score, Task, Trace
 from agent.verification import Check, preflight
 
 
@@ -133,8 +133,15 @@ def measure(store: Store) -> Comparison:
 
 def measure_run(store: Store) -> tuple[StepTable, Comparison]:
     """The step table of a run directory and its figures."""
-    identity = store.header["identity"]
-    table = from_traces(store.episodes(), list(identity["arms"]))
+    return measure_episodes(store.episodes(), store.header)
+
+
+def measure_episodes(
+    episodes: Iterable[tuple[Trace, list[list[Score]]]], title: Json
+) -> tuple[StepTable, Comparison]:
+    """The step table of sealed, scored episodes and their figures; `title` is their header."""
+    identity = title["identity"]
+    table = from_traces(episodes, list(identity["arms"]))
     return table, measure_table(table, identity["horizon"])
 
 

@@ -265,7 +265,7 @@ def _table(data: Mapping[str, Column], arms: list[str]) -> StepTable:
     rows = {
         **{c: data[c][last] for c in ("episode", "pair", "arm", "stratum", "step", "key",
                                       "correct", "on_track", "error_class")},
-        "first_correct": data["correct"][first], "attempts": attempts,
+        "prompt": np.full(len(first), ""), "first_correct": data["correct"][first], "attempts": attempts,
         "exhausted": np.zeros(len(first), int), "infrastructure": data["infrastructure"][last],
         "tokens": summed("tokens"), "calls": attempts, "seconds": summed("seconds"),
     }  # fmt: skip

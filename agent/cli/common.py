@@ -162,18 +162,19 @@ def show(
         typer.echo(dumps(summary, indent=1, allow_nan=False))
         return
     console = console_here()
-    console.print(header(title))
+    console.print(header(title, comparison))
     console.print(tables(comparison, oracle_verifiers=title["oracle_verifiers"], price=price))
 
 
 def report_run(store: Store, *, json: bool, price: tuple[float, float] | None = None) -> Comparison:
     """Measure a run directory, write its summary and page, and show its tables."""
-    from agent.api import measure_run, sketch_of
+    from agent.api import measure_episodes, sketch_of
     from agent.report.files import write
 
-    table, comparison = measure_run(store)
+    episodes = list(store.episodes())
+    table, comparison = measure_episodes(episodes, store.header)
     summary = write(
-        store.directory, store.header, table, comparison, store.episodes(), sketch_of(store.header)
+        store.directory, store.header, table, comparison, episodes, sketch_of(store.header)
     )
     show(store.header, comparison, summary, json=json, price=price)
     return comparison

@@ -143,6 +143,9 @@ class Comparison(_Frozen):
     """By name."""
     horizon: int
     """Steps at which every episode ends."""
+    same_prompts: tuple[int, int] | None
+    """Pairs whose arms were first asked the very same, of pairs that several arms played; None
+    where prompts are not told."""
     primary: str | None
     """The one difference that counts, `critique-resample` where both arms are there, else the
     last arm against the first; all others are exploratory. None for a single arm."""
@@ -183,8 +186,20 @@ def compare(table: StepTable, horizon: int) -> Comparison:
         differences={f"{a}-{b}": _contrast(table, a, b, cuts) for b, a in combinations(names, 2)},
         verifiers=_verifiers(table),
         horizon=horizon,
+        same_prompts=_same_prompts(table),
         primary=primary(names),
     )
+
+
+def _same_prompts(table: StepTable) -> tuple[int, int] | None:
+    first = (table.step == 1) & (table.prompt != "")
+    if not first.any():
+        return None
+    pairs, index = np.unique(table.pair[first], return_inverse=True)
+    asked = {(i, p) for i, p in zip(index.tolist(), table.prompt[first].tolist(), strict=True)}
+    played = np.bincount(index, minlength=len(pairs))
+    kinds = np.bincount([i for i, _ in asked], minlength=len(pairs))
+    return int(((kinds == 1) & (played > 1)).sum()), int((played > 1).sum())
 
 
 def primary(arms: list[str]) -> str | None:

@@ -62,6 +62,8 @@ class StepTable:
     """What episodes differ by from the outside (a model, a difficulty); empty for none."""
     step: Column
     """1 for the first step of its episode."""
+    prompt: Column
+    """Hash of the question as it was first asked; empty where not told."""
     key: Column
     """1 where the step is a decisive one, 0 where not, UNKNOWN where nobody says."""
     first_correct: Column
@@ -115,9 +117,9 @@ class StepTable:
 DRIFT = ("log_p", "entropy")
 """Measures of a task whose distribution is known exactly; they belong to every attempt."""
 
-STEP_COLUMNS = [f.name for f in fields(StepTable)][:16]
-ATTEMPT_COLUMNS = [f.name for f in fields(AttemptTable)][:9]
-_TEXT = {"arm", "stratum", "error_class"}
+STEP_COLUMNS = [f.name for f in fields(StepTable) if f.type == "Column"]
+ATTEMPT_COLUMNS = [f.name for f in fields(AttemptTable) if f.type == "Column"]
+_TEXT = {"arm", "stratum", "prompt", "error_class"}
 _REAL = {"seconds", "logprob", *DRIFT}
 
 
@@ -146,6 +148,7 @@ def from_traces(
                 "arm": trace.arm,
                 "stratum": "",
                 "step": step.index + 1,
+                "prompt": step.attempts[0].prompt_hash,
                 "key": _truth(accepted.key),
                 "first_correct": _truth(row[0].correct),
                 "correct": _truth(accepted.correct),

@@ -157,13 +157,12 @@ def _hazard(c: Comparison) -> Plot | Missing:
              **{f"hazard[{s}]": b.strata[s].value for s in b.strata}}
             for b in blocks
         ]  # fmt: skip
-    risk = next(iter(arms.values()))
-    for b in risk:
-        axes[0].annotate(
-            f"{b.hazard.n}", ((b.first + b.last) / 2, -0.03), fontsize=6.5, ha="center", color=INK
-        )
+    top = axes[0].get_ylim()[1]
+    for b in next(iter(arms.values())):
+        at = (b.first + b.last) / 2, -0.1 * top
+        axes[0].annotate(f"{b.hazard.n}", at, fontsize=6.5, ha="center", color=INK)
     axes[0].set(title="pooled", xlabel="step", ylabel="P(first error | none before)")
-    axes[0].set_ylim(bottom=-0.06)
+    axes[0].set_ylim(-0.14 * top, top)
     axes[0].legend(fontsize=7.5)
     if strata:
         axes[1].set(title=f"within {len(strata)} strata", xlabel="step")
@@ -252,7 +251,9 @@ def _attempts(c: Comparison) -> Plot | Missing:
         ]  # fmt: skip
     axes[0].set(xlabel="attempt k", ylabel="P(right | attempt k-1 was wrong)")
     axes[0].set_ylim(-0.02, 1.02)
-    axes[1].set(xlabel="attempts k", ylabel="P(none of k attempts is right)", yscale="log")
+    axes[1].set(xlabel="attempts k", ylabel="P(none of k attempts is right)")
+    if any(x > 0 for a in arms.values() for x in a.unsolved):
+        axes[1].set_yscale("log")
     most = max(len(a.unsolved) for a in arms.values())
     for ax in axes:
         ax.set_xticks(range(1, most + 1))
@@ -418,7 +419,7 @@ def _axes(count: int, sharey: bool = False) -> tuple[Figure, Sequence[Axes]]:
 
     columns = min(count, 3)
     lines = -(-count // columns)
-    figure = Figure(figsize=(3.1 * columns + 0.6 if columns > 1 else 5.4, 2.9 * lines),
+    figure = Figure(figsize=(3.1 * columns + 0.6 if columns > 1 else 5.4, 3.1 * lines),
                     layout="constrained")  # fmt: skip
     axes = figure.subplots(lines, columns, sharey=sharey, squeeze=False).ravel().tolist()
     for extra in axes[count:]:
@@ -493,6 +494,7 @@ def _ink(figure: Figure) -> None:
 
     for text in figure.findobj(Text):
         text.set_color(INK)
+        text.set_parse_math(False)  # a name with a dollar is a name
     for ax in figure.axes:
         ax.tick_params(colors=INK, labelsize=8)
         for spine in ax.spines.values():

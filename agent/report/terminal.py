@@ -294,14 +294,28 @@ def number(x: float | None, missing: str, digits: int = 0) -> str:
     return missing if x is None else f"{x:,.{digits}f}"
 
 
-def header(title: Json) -> Text:
-    """T0 in two lines."""
+def header(title: Json, c: Comparison | None = None) -> Text:
+    """T0: what was played by what, and what can be said of its fairness."""
     identity = title["identity"]
-    model = identity["model"]
+    model, task, seeds = identity["model"], identity["task"], identity["seeds"]
     settings = ", ".join(f"{k}={v}" for k, v in model.items() if k != "name" and v is not None)
-    seeds = identity["seeds"]
-    task = identity["task"]
-    return Text(
-        f"T0  {task['name']} by {model['name']} ({settings}); horizon {identity['horizon']}, "
-        f"{len(seeds)} seeds ({seeds[0]} to {seeds[-1]}), arms {', '.join(identity['arms'])}"
-    )
+    parts = [
+        f"T0  {task['name']} by {model['name']}" + (f" ({settings})" if settings else ""),
+        f"horizon {identity['horizon']}",
+        f"{len(seeds)} seeds ({seeds[0]} to {seeds[-1]})" if seeds else "no seeds",
+        f"arms {', '.join(identity['arms'])}",
+        *_verifier_versions(identity["arms"]),
+    ]
+    if "prompts" in task:
+        parts.append(f"prompts version {task['prompts']}")
+    if c is not None and c.same_prompts is not None:
+        same, of = c.same_prompts
+        parts.append(f"first prompts of the arms identical in {same} of {of} pairs")
+    parts.append(f"errata {title['errata']}")
+    return Text("; ".join(parts))
+
+
+def _verifier_versions(arms: Json) -> list[str]:
+    found = {v["name"]: v.get("version") for arm in arms.values() for v in arm.get("verifiers", ())}
+    told = [f"{name} {version}" if version else name for name, version in found.items()]
+    return [f"verifiers {', '.join(told)}"] if told else []
