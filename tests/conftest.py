@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from agent import server
+from agent.loopback import served
 
 Answer = Callable[[Request, int], Response]
 
@@ -43,14 +42,5 @@ def _serving(answer: Answer) -> Iterator[str]:
         return answer(request, count)
 
     app = Starlette(routes=[Route("/{path:path}", endpoint, methods=["GET", "POST"])])
-    listener = server.listen(0)
-    uvicorn_server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-    thread = threading.Thread(
-        target=uvicorn_server.run, kwargs={"sockets": [listener]}, daemon=True
-    )
-    thread.start()
-    try:
-        yield server.base_url(listener)
-    finally:
-        uvicorn_server.should_exit = True
-        thread.join()
+    with served(app) as root:
+        yield root + server.BASE

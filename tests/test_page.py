@@ -152,29 +152,27 @@ def test_what_a_model_wrote_is_data_and_never_markup() -> None:
     assert stored["t"][0]["v"] == [["judge", "fail", HOSTILE]]
 
 
-def test_prompts_come_back_from_their_differences() -> None:
-    texts = [
-        "",
-        "1. e4",
-        "1. e4 e5",
-        "2. e4 e5 Nf3",
-        "2. e4 e5 Nf3",
-        "x",
-        "xx",
-        "\U0001f600 a",
-        "b a",
-    ]
-    steps = tuple(Step(index=i, question=asked(t), attempts=(attempt("a"),), accepted=0)
+PROMPTS = ["", "1. e4", "1. e4 e5", "2. e4 e5 Nf3", "2. e4 e5 Nf3", "x", "xx", "\U0001f600 a",
+           "\U0001f600 a b", "\U0001f600\U0001f600 a b c", "x \U0001f601 a b c d", "b a"]  # fmt: skip
+
+
+def asking(texts: list[str]) -> str:
+    """The page of one episode that is asked these, answers them, and is told them."""
+    steps = tuple(Step(index=i, question=asked(t), attempts=(attempt(t, "pass", t),), accepted=0)
                   for i, t in enumerate(texts))  # fmt: skip
     trace = Trace(task="t", arm="a", model="m", seed=1, steps=steps, stop_reason="horizon")
-    html = built([(trace, [[Score(correct=True)]] * len(texts))], ["a"])
+    return built([(trace, [[Score(correct=True)]] * len(texts))], ["a"])
+
+
+def test_prompts_come_back_from_their_differences() -> None:
+    html = asking(PROMPTS)
     [stored] = unpacked(html, 'class="detail"')
     before, back = "", []
     for step in stored:
         begin, end, middle = step["p"]
         before = before[:begin] + middle + (before[len(before) - end :] if end else "")
         back.append(before)
-    assert back == texts
+    assert back == PROMPTS
 
 
 def long_run(episodes: int, steps: int) -> list[tuple[Trace, list[list[Score]]]]:
@@ -235,11 +233,40 @@ def test_a_log_has_strips_without_steps() -> None:
     assert sum(int(n) for s in strips for n in re.findall(r"\d+", s["steps"])) == 1200
 
 
+def test_a_million_steps_have_strips() -> None:
+    import pandas as pd
+
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({
+        "episode": np.repeat(np.arange(1000), 1000), "step": np.tile(np.arange(1, 1001), 1000),
+        "correct": rng.random(1_000_000) < 0.8,
+    })  # fmt: skip
+    table = from_frame(frame)
+    # The figures are not what is tested: those of a few episodes do.
+    comparison = measured(from_frame(frame[frame["episode"] < 3]), 1000)
+    html = page(title(Path("log.csv"), table, ["measure"]), comparison, [], table)
+    [strips] = unpacked(html, 'id="strips"')
+    assert len(strips) == 1000
+    wrong = sum(int(n) for s in strips for n in re.findall(r"(\d+)r", s["steps"]))
+    assert wrong == (~frame["correct"]).sum()
+
+
+@pytest.mark.parametrize("missing", ["errata", "command", "oracle_verifiers", "task", "model", "arms",
+                                     "seeds", "horizon", "identity"])  # fmt: skip
+def test_a_header_may_lack_a_key(missing: str) -> None:
+    head = header(["a"])
+    table, comparison = measure_episodes(long_run(1, 3), head)
+    identity = {k: v for k, v in head["identity"].items() if k != missing}
+    given = {k: v for k, v in (head | {"identity": identity}).items() if k != missing}
+    assert "T1 Error" in page(given, comparison, [], table)
+
+
 # -- in a browser -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(html: str) -> Iterator[Any]:
+    # The run comes first: once Playwright's own event loop runs, `asyncio.run` refuses to.
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = (
         shutil.which("chromium")
@@ -290,14 +317,35 @@ def test_it_is_drawn_in_light_and_dark_and_on_a_phone(
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_corrected_step_is_opened_read_and_left(opened: Any) -> None:
+def click_first(tab: Any, kind: str) -> int:
+    """Click the first cell of a kind where a reader sees it; returns its step."""
+    cells = tab.locator(kind).first
+    cells.scroll_into_view_if_needed()
+    index, x, y = cells.evaluate(
+        """cells => {
+          const index = Number(cells.getAttribute("d").match(/\\d+/)[0]);
+          const at = new DOMPoint(index + 0.5, 13).matrixTransform(cells.getScreenCTM());
+          return [index, at.x, at.y];
+        }"""
+    )
+    tab.mouse.click(x, y)
+    return int(index) + 1
+
+
+def first_step(html: str, letter: str) -> int:
+    """The first step of a kind, by the data of the page and not by its drawing."""
+    [strips] = unpacked(html, 'id="strips"')
+    steps = next(s["steps"] for s in strips if letter in s["steps"])
+    return 1 + sum(int(n) for n in re.findall(r"\d+", steps.partition(letter)[0])[:-1])
+
+
+def test_a_corrected_step_is_opened_read_and_left(opened: Any, html: str) -> None:
     tab = opened
-    corrected = tab.locator("rect.a").first
-    corrected.scroll_into_view_if_needed()
-    corrected.click(force=True)
+    number = click_first(tab, "path.a")
+    assert number == first_step(html, "a")
     tab.wait_for_selector("dialog[open]")
     where = tab.locator("#step-title").inner_text()
-    number = int(re.search(r"step (\d+) of 14", where)[1])  # type: ignore[index]
+    assert f"step {number} of 14" in where
     attempts = tab.locator(".attempt")
     assert attempts.count() >= 2
     assert "is illegal" in attempts.first.inner_text() or "not" in attempts.first.inner_text()
@@ -323,6 +371,38 @@ def test_a_strip_is_opened_by_the_keyboard(opened: Any) -> None:
     assert "step 1 of" in opened.locator("#step-title").inner_text()
 
 
+def test_prompts_with_any_characters_come_back_in_the_browser(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(asking(PROMPTS), "utf-8")
+    tab = browser.new_page()
+    tab.goto(file.as_uri())
+    tab.locator(".strip svg").focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("dialog[open]")
+    for text in PROMPTS:
+        assert tab.locator("#plain").evaluate("node => node.textContent") == text
+        assert tab.locator("#chat pre").evaluate("node => node.textContent") == text
+        tab.keyboard.press("ArrowRight")
+    tab.close()
+
+
+def test_what_a_model_wrote_is_inert_in_the_browser(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(asking([HOSTILE, HOSTILE * 2]), "utf-8")
+    tab = browser.new_page()
+    alerts: list[str] = []
+    tab.on("dialog", lambda alert: (alerts.append(alert.message), alert.dismiss()))
+    tab.goto(file.as_uri())
+    tab.locator(".strip svg").focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("dialog[open]")
+    for place in ("#chat", ".attempt strong", ".critique"):
+        assert "<img src=x" in tab.locator(place).inner_text(), place
+    assert tab.locator("img").count() == 0
+    assert alerts == []
+    tab.close()
+
+
 def test_its_data_can_be_downloaded(opened: Any, tmp_path: Path) -> None:
     with opened.expect_download() as waiting:
         opened.locator('a[download="P1.csv"]').click()
@@ -331,7 +411,11 @@ def test_its_data_can_be_downloaded(opened: Any, tmp_path: Path) -> None:
 
 
 def test_it_prints(opened: Any, tmp_path: Path) -> None:
-    opened.emulate_media(media="print")
+    opened.emulate_media(media="print", color_scheme="dark")
+    for chosen in ("", "dark"):
+        opened.evaluate("theme => { document.documentElement.dataset.theme = theme }", chosen)
+        paper = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == "rgb(255, 255, 255)", "paper is white whatever was chosen for the screen"
     opened.pdf(path=tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").stat().st_size > 30_000
 

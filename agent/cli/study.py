@@ -15,13 +15,24 @@ from agent.cli.common import Json_, Port, errors_shown
 Run = Annotated[Path, typer.Argument(help="A run directory.")]
 
 
-def report(run: Run, json: Json_ = False) -> None:
-    """Measure a stored run again: its tables, summary.json and report.html."""
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories.")], json: Json_ = False
+) -> None:
+    """Measure stored runs again: their tables, summary.json and report.html.
+
+    Of several runs the primary results come last, with p-values corrected for their number.
+    """
     with errors_shown():
         from agent.store import Store
 
-        with closing(Store(run)) as store:
-            common.report_run(store, json=json)
+        compared = []
+        for run in runs:
+            with closing(Store(run)) as store:
+                compared.append((str(run), common.report_run(store, json=json)))
+        if len(compared) > 1 and not json:
+            from agent.report.terminal import primaries
+
+            common.console_here().print(primaries(compared))
 
 
 def score(run: Run, json: Json_ = False) -> None:
@@ -117,7 +128,7 @@ def measure(
     }  # fmt: skip
     with errors_shown():
         if (file / "run.json").exists():
-            report(file, json)
+            report([file], json)
             return
         from agent import logs
         from agent.measure import compare

@@ -104,7 +104,7 @@ def cut(table: StepTable, name: str) -> Cut:
     known = (accepted != UNKNOWN).all(1)
     accepted, spent = accepted[known], tokens.cumsum(1)[known]
     pair = table.pair[rows][known]
-    full = (correct[known] != UNKNOWN).all()
+    full = known.any() and (correct[known] != UNKNOWN).all()
     columns = by_episode(pair, *(accepted == 0).T, *spent.T)
     return Cut(
         pairs=np.unique(pair), steps=columns[-1],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from agent.measure.statistics import LEVEL, Rng, generator
+from agent.measure.statistics import LEVEL, Rng, generator, wilson
+from agent.measure.survival import first_errors, survival
 
 Array = NDArray[Any]
 
@@ -66,34 +68,36 @@ def curves(
 ) -> Curves | None:
     """From the judged steps of one arm in order; None without any.
 
-    S is Kaplan-Meier, A the share of the episodes still running; the bands resample episodes.
+    S is Kaplan-Meier with its log-log interval, A the share of the episodes still running with
+    Wilson's; the band of A - S resamples episodes. A step that no episode shows keeps the
+    values before it, and the band of A there is 0..1.
     """  # fmt: skip
     if not len(step):
         return None
     numbers, index = np.unique(episode, return_inverse=True)
     last = int(step.max())
+    t = np.arange(1, last + 1)
     seen = np.zeros((len(numbers), last), bool)
     on = np.zeros((len(numbers), last))
     wrong = np.zeros((len(numbers), last), bool)
     at = index, step - 1
     seen[at], on[at], wrong[at] = True, on_track, correct == 0
-    before = np.cumsum(wrong, axis=1) - wrong
-    at_risk, event = seen & (before == 0), wrong & (before == 0)
+    times, observed = first_errors(episode, step, correct)
+    at_risk = times[:, None] >= t
+    event = observed[:, None] & (times[:, None] == t)
+    accuracy, stays_right = _accuracy(seen, on), _survival(times, observed, last)
     weights = generator(rng).multinomial(
         len(numbers), np.full(len(numbers), 1 / len(numbers)), DRAWS
     )
-    everyone = np.ones((1, len(numbers)))
-    a, s = (_both(w.astype(float), seen, on, at_risk, event) for w in (everyone, weights))
-    observed = event[:, :FITTED].sum()
-    rate = observed / max(1, at_risk[:, :FITTED].sum())
-    t = np.arange(1, last + 1)
+    draws = _recovery(weights.astype(float), seen, on, at_risk, event)
+    rate = event[:, :FITTED].sum() / max(1, at_risk[:, :FITTED].sum())
     e, r = e or 0.0, r or 0.0
     stays = 1.0 if e + r == 0 else r / (e + r)
     spells, unfinished = _spells(index, on_track)
     return Curves(
-        accuracy=_curve(a[0][0], s[0]),
-        survival=_curve(a[1][0], s[1]),
-        recovery=_curve(a[0][0] - a[1][0], s[0] - s[1]),
+        accuracy=accuracy,
+        survival=stays_right,
+        recovery=_difference(accuracy, stays_right, draws),
         at_risk=[int(x) for x in seen.sum(0)],
         geometric=[float(x) for x in (1 - rate) ** t],
         two_state=[float(x) for x in stays + (1 - stays) * (1 - e - r) ** t],
@@ -101,25 +105,51 @@ def curves(
     )  # fmt: skip
 
 
-def _both(
-    weights: Array, seen: Array, on: Array, at_risk: Array, event: Array
-) -> tuple[Array, Array]:
-    """(A, S), [draws, steps] each, for weights [draws, episodes]."""
+def _accuracy(seen: Array, on: Array) -> Curve:
+    value: list[float] = []
+    low: list[float] = []
+    high: list[float] = []
+    for n, k in zip(seen.sum(0), on.sum(0), strict=True):
+        share = wilson(int(k), int(n))
+        before = value[-1] if value else 1.0
+        value.append(before if share.value is None else share.value)
+        low.append(0.0 if share.low is None else share.low)
+        high.append(1.0 if share.high is None else share.high)
+    return Curve(value=value, low=low, high=high)
+
+
+def _survival(times: Array, observed: Array, last: int) -> Curve:
+    """As in the tables; where nobody is left at risk it stays, with no lower bound."""
+    found = survival(times, observed, list(range(1, last + 1))).at
+    value: list[float] = []
+    low: list[float] = []
+    high: list[float] = []
+    for t in range(1, last + 1):
+        s = found[t]
+        value.append(value[-1] if s.value is None else s.value)
+        low.append(0.0 if s.low is None else s.low)
+        high.append(high[-1] if s.high is None else s.high)
+    return Curve(value=value, low=low, high=high)
+
+
+def _recovery(weights: Array, seen: Array, on: Array, at_risk: Array, event: Array) -> Array:
+    """A - S for weights [draws, episodes], [draws, steps]; NaN where no drawn episode runs."""
     with np.errstate(divide="ignore", invalid="ignore"):
         accuracy = (weights @ on) / (weights @ seen)
         hazard = np.nan_to_num((weights @ event) / (weights @ at_risk))
-    return accuracy, np.cumprod(1 - hazard, axis=1)
+    result: Array = accuracy - np.cumprod(1 - hazard, axis=1)
+    return result
 
 
-def _curve(value: Array, draws: Array) -> Curve:
-    import warnings
-
-    with warnings.catch_warnings():  # a step that no drawn episode reached
+def _difference(accuracy: Curve, stays_right: Curve, draws: Array) -> Curve:
+    s = np.array(stays_right.value)
+    with warnings.catch_warnings():  # a step that no drawn episode shows
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return Curve(
-        value=[float(x) for x in value], low=[float(x) for x in low], high=[float(x) for x in high]
-    )
+    low, high = np.where(np.isnan(low), -s, low), np.where(np.isnan(high), 1 - s, high)
+    # Rounded: products of floats would make 1e-17 of the zero that the claim is about.
+    value, low, high = (np.round(x, 12) + 0.0 for x in (np.array(accuracy.value) - s, low, high))
+    return Curve(value=value.tolist(), low=low.tolist(), high=high.tolist())
 
 
 def _spells(index: Array, on_track: Array) -> tuple[dict[int, int], int]:

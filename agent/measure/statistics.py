@@ -7,6 +7,7 @@ nominal 95 % Wilson interval on steps covered 71.5 %, episode-level ones 92 to 9
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,17 @@ def wilson(hits: int, trials: int) -> Estimate:
 
     low, high = proportion_confint(hits, trials, alpha=1 - LEVEL, method="wilson")
     return Estimate(value=hits / trials, low=float(low), high=float(high), n=trials)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """The same p-values corrected for their number (Holm 1979); None stays None."""
+    known = [p for p in p_values if p is not None]
+    if not known:
+        return list(p_values)
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = iter(multipletests(known, method="holm")[1].tolist())
+    return [None if p is None else next(corrected) for p in p_values]
 
 
 def _useful(hits: Array, trials: Array) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from rich.table import Table
 
 from agent.measure import Comparison, StepTable
 from agent.report.plots import Missing, Plot
-from agent.report.terminal import header, sheets
+from agent.report.terminal import header, name, sheets
 from agent.report.words import verdict
 from agent.types import Answer, Json, Question, Score, Step, Trace
 
@@ -42,6 +43,7 @@ def page(
     strip of every episode but no step to open."""
     from jinja2 import Environment, FileSystemLoader
 
+    title = _filled(title, comparison.horizon)
     order = {arm: i for i, arm in enumerate(comparison.arms)}
     strips = sorted(_strips(table), key=lambda strip: order[strip["arm"]])
     blobs, detailed, chess = _details(episodes, {(s["arm"], s["pair"]) for s in strips}, sketch)
@@ -53,10 +55,9 @@ def page(
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    identity = title["identity"]
     return environment.get_template("page.html.j2").render(
-        name=f"{identity['task']['name']} by {identity['model']['name']}",
-        command=" ".join(title["command"]),
+        name=name(title),
+        command=shlex.join(title["command"]),
         header=header(title, comparison).plain,
         primary=first,
         sentences=rest,
@@ -74,6 +75,14 @@ def page(
         style=(ASSETS / "page.css").read_text("utf-8"),
         script=(ASSETS / "page.js").read_text("utf-8"),
     )
+
+
+def _filled(title: Json, horizon: int) -> Json:
+    """`title` with a stand-in for all that a measured file or an older run may not tell."""
+    identity = {"arms": {}, "seeds": [], "horizon": horizon, **title.get("identity", {})}
+    identity["task"] = {"name": "?", **identity.get("task", {})}
+    identity["model"] = {"name": "", **identity.get("model", {})}
+    return {"errata": "?", "command": [], "oracle_verifiers": [], **title, "identity": identity}
 
 
 # -- tables -----------------------------------------------------------------------------------

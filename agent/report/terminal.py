@@ -11,7 +11,7 @@ from rich.text import Text
 
 from agent.measure import Comparison
 from agent.measure.compare import ArmFigures
-from agent.measure.statistics import Difference, Estimate
+from agent.measure.statistics import Difference, Estimate, holm
 from agent.report.words import verdict
 from agent.types import Json
 
@@ -120,6 +120,21 @@ def _models(c: Comparison) -> Table:
                 *(number(x, "-", d) for x, d in ((fit.log_likelihood, 1), (fit.aic, 1),
                                                  (fit.bic, 1), (fit.held_out, 3))),
             )  # fmt: skip
+    return table
+
+
+def primaries(compared: Sequence[tuple[str, Comparison]]) -> Table:
+    """The primary result of each run; p-values corrected for their number."""
+    table = _table("Primary results of all runs, p corrected by Holm", "run", "arms", "points of error",
+                   "95 %", "pairs", "p", "p (Holm)")  # fmt: skip
+    rows = []
+    for run, c in compared:
+        if c.primary is not None:
+            contrast = c.differences[c.primary]
+            fair = contrast.equal_tokens
+            rows.append((run, c.primary, fair.error_rate if fair.tokens else contrast.error_rate))
+    for (run, arms, d), p in zip(rows, holm([d.p for _, _, d in rows]), strict=True):
+        table.add_row(run, arms, *points(d), str(d.n), p_value(d.p), p_value(p))
     return table
 
 
@@ -294,13 +309,20 @@ def number(x: float | None, missing: str, digits: int = 0) -> str:
     return missing if x is None else f"{x:,.{digits}f}"
 
 
+def name(title: Json) -> str:
+    """What was measured, in a few words."""
+    identity = title["identity"]
+    model = identity["model"]["name"]
+    return f"{identity['task']['name']} by {model}" if model else str(identity["task"]["name"])
+
+
 def header(title: Json, c: Comparison | None = None) -> Text:
     """T0: what was played by what, and what can be said of its fairness."""
     identity = title["identity"]
     model, task, seeds = identity["model"], identity["task"], identity["seeds"]
     settings = ", ".join(f"{k}={v}" for k, v in model.items() if k != "name" and v is not None)
     parts = [
-        f"T0  {task['name']} by {model['name']}" + (f" ({settings})" if settings else ""),
+        f"T0  {name(title)}" + (f" ({settings})" if settings else ""),
         f"horizon {identity['horizon']}",
         f"{len(seeds)} seeds ({seeds[0]} to {seeds[-1]})" if seeds else "no seeds",
         f"arms {', '.join(identity['arms'])}",

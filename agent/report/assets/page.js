@@ -31,17 +31,21 @@
     return [...text.matchAll(/(\d+)([garu])/g)].map(([, n, letter]) => [Number(n), letter]);
   }
 
-  function strip(episode, longest) {
-    const parts = runs(episode.steps);
-    const count = parts.reduce((sum, [n]) => sum + n, 0);
+  const length = (parts) => parts.reduce((sum, [n]) => sum + n, 0);
+
+  // One path a letter: a rectangle a run would be 300,000 nodes for a million steps.
+  function strip(episode, parts, longest) {
+    const count = length(parts);
     const svg = draw("svg", { viewBox: `0 0 ${longest} 15`, preserveAspectRatio: "none", role: "img" });
     const told = { g: 0, a: 0, r: 0, u: 0 };
+    const drawn = { g: "", a: "", r: "", u: "" };
     let at = 0;
     for (const [n, letter] of parts) {
-      svg.append(draw("rect", { class: letter, x: at, width: n, y: 15 - HEIGHT[letter], height: HEIGHT[letter] }));
+      drawn[letter] += `M${at} 15h${n}v-${HEIGHT[letter]}h-${n}z`;
       told[letter] += n;
       at += n;
     }
+    for (const [letter, d] of Object.entries(drawn)) if (d) svg.append(draw("path", { class: letter, d }));
     const words = Object.entries(told).filter(([, n]) => n).map(([k, n]) => `${n} ${WORDS[k]}`).join(", ");
     svg.setAttribute("aria-label", `${episode.arm}, episode ${episode.pair}: ${count} steps, ${words}`);
     if (episode.detail !== null) {
@@ -63,11 +67,12 @@
   async function strips() {
     const episodes = await unpacked(byId("strips"));
     const place = byId("episodes");
-    const longest = Math.max(1, ...episodes.map((e) => runs(e.steps).reduce((sum, [n]) => sum + n, 0)));
+    const parts = new Map(episodes.map((e) => [e, runs(e.steps)]));
+    const longest = episodes.reduce((most, e) => Math.max(most, length(parts.get(e))), 1);
     const arms = [...new Set(episodes.map((e) => e.arm))];
     for (const arm of arms) {
       const own = episodes.filter((e) => e.arm === arm);
-      place.append(make("h3", { class: "arm" }, arm), ...own.map((e) => strip(e, longest)));
+      place.append(make("h3", { class: "arm" }, arm), ...own.map((e) => strip(e, parts.get(e), longest)));
     }
   }
 
@@ -77,14 +82,15 @@
   const details = [...document.querySelectorAll("script.detail")];
   let shown = { episode: null, steps: [], index: 0, attempt: 0 };
 
-  // Prompts are stored as their difference from the one before.
+  // Prompts are stored as their difference from the one before. Lengths count characters as
+  // Python does, where a JavaScript string has two units for an emoji: hence arrays of them.
   function whole(steps) {
     const before = new Map();
     const text = (place, [begin, end, middle]) => {
-      const old = before.get(place) ?? "";
-      const now = old.slice(0, begin) + middle + (end ? old.slice(old.length - end) : "");
+      const old = before.get(place) ?? [];
+      const now = [...old.slice(0, begin), ...middle, ...old.slice(old.length - end)];
       before.set(place, now);
-      return now;
+      return now.join("");
     };
     return steps.map((s) => ({
       ...s,
@@ -128,10 +134,10 @@
     const chess = sketch !== null && sketch.kind === "chess";
     byId("board").parentNode.classList.toggle("alone", !chess);
     byId("board").replaceChildren(...(chess ? [board(sketch, step.t[shown.attempt].c === false)] : []));
-    byId("prompt").replaceChildren(
+    byId("chat").replaceChildren(
       ...step.messages.map(([role, text]) => make("div", { class: "message" }, make("b", {}, role), make("pre", {}, text))),
-      make("div", { class: "message" }, make("b", {}, "as plain text, for base models"), make("pre", {}, step.prefix)),
     );
+    byId("plain").textContent = step.prefix;
   }
 
   function attempt(t, i, step) {
