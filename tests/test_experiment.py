@@ -155,6 +155,18 @@ COMPARE = [
 ]  # fmt: skip
 
 
+def nearly(value: Any, drift: bool = False) -> Any:
+    """What must be equal: all of it, log-probabilities to the precision of single floats.
+
+    A resumed run has other batches, and a sum of single floats depends on the batch's shape.
+    """
+    if isinstance(value, dict):
+        return {k: nearly(v, drift or k == "drift") for k, v in value.items()}
+    if isinstance(value, list):
+        return [nearly(v, drift) for v in value]
+    return pytest.approx(value, abs=1e-3) if drift and isinstance(value, float) else value
+
+
 def summary_of(directory: Path) -> dict[str, Any]:
     summary = json.loads((directory / "summary.json").read_text())
     return without_seconds({k: v for k, v in summary.items() if k != "command"})
@@ -178,7 +190,7 @@ def test_a_killed_comparison_resumes_to_the_summary_of_an_undisturbed_one(tmp_pa
         assert kept >= kill_after
         subprocess.run([*COMPARE, "--out", str(directory)], check=True, **quiet)
         assert acknowledged(directory) >= kept
-        assert summary_of(directory) == summary_of(tmp_path / "whole")
+        assert summary_of(directory) == nearly(summary_of(tmp_path / "whole"))
 
 
 def acknowledged(directory: Path) -> int:
