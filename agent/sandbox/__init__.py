@@ -1,0 +1,6 @@
+"""Running programs that nobody trusts against tests that nobody may forge."""
+
+from agent.sandbox.jobs import Limits, Outcome, Result, Tests
+from agent.sandbox.pool import Sandbox
+
+__all__ = ["Limits", "Outcome", "Result", "Sandbox", "Tests"]

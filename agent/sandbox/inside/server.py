@@ -1,0 +1,169 @@
+"""The fork server: warm, with the common modules loaded; every candidate is a fork of it.
+
+It sees neither programs nor tests: the host hands it a socket, which goes to the new process, a
+judge or a candidate, and is not kept here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+from typing import Any
+
+from . import candidate, judge
+from .confine import Limits, confine
+
+COMMON = (
+    "abc", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal",
+    "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "operator", "random",
+    "re", "statistics", "string", "types", "typing",
+)  # fmt: skip
+"""Loaded before any fork: what programs mostly import. More would make each fork dearer."""
+
+OTHERS = (
+    "argparse", "array", "ast", "asyncio", "base64", "binascii", "calendar", "cmath", "csv",
+    "difflib", "doctest", "graphlib", "hashlib", "html", "inspect", "io", "keyword", "numbers",
+    "pathlib", "pprint", "queue", "secrets", "struct", "tempfile", "textwrap", "threading", "time",
+    "timeit", "tokenize", "traceback", "unicodedata", "unittest", "urllib.parse", "uuid",
+    "warnings", "weakref", "xml.etree.ElementTree", "zlib", "zoneinfo", "encodings.latin_1",
+    "encodings.idna", "encodings.utf_8_sig", "inside.rewrite",
+)  # fmt: skip
+"""Loaded too where no file can be opened later: beside `COMMON` all the modules that there are."""
+
+
+class Server:
+    """Waits for jobs on `control`, a socket of packets from the host."""
+
+    def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
+        self.control = control
+        self.seccomp = bytes.fromhex(settings["seccomp"])
+        self.limits = Limits(settings["seconds"], settings["memory"], settings["disk"])
+        self.children: dict[int, int] = {}
+        """Process id by the number that the host gave."""
+
+    def run(self) -> None:
+        """Until the host is gone."""
+        woken, wake = socket.socketpair()
+        woken.setblocking(False)
+        wake.setblocking(False)
+        signal.set_wakeup_fd(wake.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        while True:
+            ready, _, _ = select.select([self.control, woken], [], [])
+            if woken in ready:
+                with contextlib.suppress(BlockingIOError):
+                    woken.recv(4096)
+                self._reap()
+            if self.control in ready and not self._command():
+                return
+
+    def _command(self) -> bool:
+        data, descriptors, _, _ = socket.recv_fds(self.control, 65536, 1)
+        if not data:
+            return False
+        command = json.loads(data)
+        if command["do"] == "load":
+            self._load(command["modules"])
+        elif command["do"] == "kill":
+            self._kill(command["child"])
+        else:
+            self._start(command["do"], command["child"], descriptors[0])
+        return True
+
+    def _load(self, modules: list[str]) -> None:
+        missing = [m for m in modules if not _imported(m)]
+        gc.freeze()
+        self._tell({"loaded": modules, "missing": missing})
+
+    def _start(self, role: str, child: int, descriptor: int) -> None:
+        me = os.getpid()
+        pid = _fork()
+        if pid == 0:
+            self._become(role, me, descriptor)
+        os.close(descriptor)
+        self.children[child] = pid
+
+    def _become(self, role: str, parent: int, descriptor: int) -> None:
+        """The rest of a child's life; never returns."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # 0 to 2 lead nowhere, 3 to the other side, and there is nothing else.
+            os.dup2(descriptor, 3, inheritable=False)
+            os.closerange(4, 4096)
+            candidate_s = role == "candidate"
+            confine(self.limits, self.seccomp, parent, judge=not candidate_s)
+            random.seed(0)  # the same program gets the same verdict
+            gc.enable()
+            (candidate if candidate_s else judge).serve(socket.socket(fileno=3))
+            code = 0
+        finally:
+            os._exit(code)
+
+    def _reap(self) -> None:
+        """Tell the host which of its processes are gone."""
+        while self.children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            [child] = [c for c, p in self.children.items() if p == pid]
+            del self.children[child]
+            self._tell({"ended": child, "status": os.waitstatus_to_exitcode(status)})
+
+    def _kill(self, child: int) -> None:
+        if child in self.children:
+            os.kill(self.children[child], signal.SIGKILL)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self.control.send(json.dumps(message).encode())
+
+
+def _fork() -> int:
+    """As `os.fork`, without the hooks of `threading`, `logging` and `random`.
+
+    They cost as much as the fork itself, and serve programs with threads; this one has none.
+    """
+    return int(_without_hooks()) if _without_hooks else os.fork()
+
+
+_without_hooks = getattr(ctypes.PyDLL(None), "_Fork", None)  # of glibc from 2.34 on
+
+
+def _imported(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+def main() -> None:
+    """`python -s -S -P -c ... CONTROL SETTINGS`: descriptor of the socket, settings as JSON."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    settings = json.loads(sys.argv[2])
+    sys.path.extend(settings["paths"])
+    sys.argv[:] = [""]
+    sys.dont_write_bytecode = True
+    sys.set_int_max_str_digits(100_000)
+    for module in (*COMMON, *(() if settings["files"] else OTHERS)):
+        _imported(module)
+    gc.collect()
+    gc.disable()  # a collection in a child would copy every page of the parent
+    gc.freeze()
+    if settings["uid"] is not None:
+        os.setgroups([])
+        os.setresgid(*[settings["uid"]] * 3)
+        os.setresuid(*[settings["uid"]] * 3)
+    server = Server(control, settings)
+    server._tell({"ready": os.getpid()})
+    server.run()

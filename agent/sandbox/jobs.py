@@ -1,0 +1,95 @@
+"""What goes into the sandbox and what comes out: plain data."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from agent.types import Frozen
+
+Outcome = Literal["pass", "fail", "void", "error"]
+"""`void`: the tests prove nothing. `error`: the sandbox or the tests are broken, not the program."""
+
+Limit = Literal["seconds", "processor", "memory", "output", "data", "processes"]
+
+
+class Limits(Frozen):
+    """What one candidate may use."""
+
+    seconds: float = Field(default=5.0, gt=0, le=3600)
+    """By the clock, from start to verdict."""
+    memory: int = Field(default=512, ge=64)
+    """Megabytes of address space of each of its processes."""
+    disk: int = Field(default=16, ge=0)
+    """Megabytes of a temporary folder that only it sees."""
+
+
+class Tests(Frozen):
+    """Tests in any of the usual forms; several may be given together."""
+
+    __test__ = False  # pytest: not one of ours
+
+    code: str = ""
+    """Python: plain asserts, `test_*` functions, `unittest` classes, or `check(candidate)`."""
+    doctest: str = ""
+    """A text with `>>>` examples."""
+    cases: tuple[dict[str, Any], ...] = ()
+    """`{"args": [...], "expected": ...}` for the entry, or `{"input": ..., "output": ...}`."""
+    entry: str | None = None
+    """The function asked for; in `code` also under the name `candidate`."""
+    hidden: bool = False
+    """No critique says anything of their text or values."""
+    trusted: bool = True
+    """False for tests that a model wrote: the process that runs them is not used again."""
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> Tests:
+        kinds = {"input" in case for case in self.cases}
+        if len(kinds) > 1:
+            raise ValueError("cases are either of arguments or of inputs, not both")
+        if kinds == {False} and not self.entry:
+            raise ValueError("cases with arguments need an entry, the function to call")
+        for case in self.cases:
+            needed = {"input", "output"} if "input" in case else {"args", "expected"}
+            if missing := needed - case.keys():
+                raise ValueError(f"a case lacks {' and '.join(sorted(missing))}: {case!r:.120}")
+        if not (self.code.strip() or self.doctest.strip() or self.cases):
+            raise ValueError("there are no tests")
+        return self
+
+    @property
+    def stdio(self) -> bool:
+        """The program is a script that reads and prints."""
+        return bool(self.cases) and "input" in self.cases[0]
+
+    @property
+    def key(self) -> str:
+        """The same for tests that ask the same."""
+        return json.dumps(
+            self.model_dump(exclude={"hidden", "trusted"}), sort_keys=True, default=str
+        )
+
+
+class Result(Frozen):
+    """What the tests say of a program."""
+
+    outcome: Outcome
+    """See `Outcome`."""
+    critique: str = ""
+    """What a model can be told of a failure: the first failing test, cut to a budget."""
+    reason: str = ""
+    """Why it is void or an error."""
+    tests: int = 0
+    """How many ran."""
+    passed: int = 0
+    """How many of them passed."""
+    weak: int = 0
+    """Comparisons that the program's own special methods decided."""
+    limit: Limit | None = None
+    """The limit that was hit."""
+    isolation: str
+    """The level of the box."""
+    seconds: float
+    """By the clock."""
