@@ -163,7 +163,8 @@ class _Worker:
                     said["ended"] = await asyncio.wait_for(asyncio.shield(ending), GRACE)
             self.tell(do="kill", child=candidate)
         judge.jobs += 1
-        if judge.jobs < JOBS_OF_A_JUDGE and not alone:
+        knows_all = judge.modules == len(self.loaded)
+        if judge.jobs < JOBS_OF_A_JUDGE and knows_all and not alone:
             self.idle.append(judge)
         else:
             judge.end()
@@ -228,6 +229,8 @@ class _Judge:
 
     def __init__(self, worker: _Worker) -> None:
         self.worker, self.jobs = worker, 0
+        self.modules = len(worker.loaded)
+        """How many its server had loaded when it was forked."""
         self.sock, theirs = socket.socketpair()
         self.sock.setblocking(False)
         with theirs:

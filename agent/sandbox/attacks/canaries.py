@@ -55,7 +55,7 @@ class Canaries:
     def _file(self, folder: Path) -> Path:
         path = folder / f".errata-{self.secret}"
         path.write_text(self.secret)
-        self._things.callback(path.unlink)
+        self._things.callback(path.unlink, missing_ok=True)
         return path
 
     def fill(self, text: str) -> str:

@@ -48,7 +48,7 @@ PERSISTING: list[Attack] = [
     Attack("persist", "tests: look for the tests of others", _RIGHT, Tests(code="secret = 'hidden-$SECRET'\nassert f(1) == 2", entry="f", hidden=True),
            then=((_RIGHT, Tests(code="import gc\ntexts = [str(v) for o in gc.get_objects() for v in ((o.co_consts if hasattr(o, 'co_consts') else ()) or (o.values() if type(o) is dict else o if type(o) in (tuple, list) else ()))]\nimport inside.judge as j\ntexts += [str(c.co_consts) for c in gc.get_objects() if type(c).__name__ == 'code']\nseen = [t for t in texts if 'hid' + 'den-' in t]\nassert f(1) == 3, seen[:1]", trusted=False)),)),
     _tests("fork, kill and connect", "import os, socket, subprocess\nfor attempt in (os.fork, lambda: os.kill(os.getppid(), 9), lambda: os.kill(-1, 9), lambda: socket.create_connection(('127.0.0.1', $PORT), 0.2), lambda: subprocess.run(['true']), lambda: open('$HOME_FILE').read(), lambda: open('/usr/lib/left-$TOKEN', 'w')):\n    try:\n        attempt()\n    except Exception:\n        continue\n    raise SystemExit(attempt)\nassert f(1) == 2"),
-    *[Attack("persist", f"tests: {name}", _RIGHT, Tests(code=f"{code}\nassert f(1) == 2", entry="f", trusted=False), outcomes=ANY) for name, code in [
+    *[Attack("persist", f"tests: {name}", _RIGHT, Tests(code=f"{code}\nassert f(1) == 2", entry="f", trusted=False), outcomes=ANY, together="while True" in code) for name, code in [
         ("exit", "import os\nif f(1) == 2:\n    os._exit(0)"),
         ("crash", "import ctypes\nctypes.string_at(0)"),
         ("raise what ends a process", "class E(BaseException):\n    def __str__(self):\n        raise self\nclass TestA:\n    def __init__(self):\n        raise E"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -48,33 +49,44 @@ async def run_attacks(
     sandbox: Sandbox,
     attacks: Iterable[Attack] = ATTACKS,
     told: Callable[[Held], None] = lambda held: None,
+    every: int = 1,
 ) -> list[Held]:
     """Run attacks, one after the other; `told` hears of each.
 
     An attack is stopped if its verdict is the due one, no secret shows in it, no connection, file,
-    process or descriptor is left, and the same workers still judge a right and a wrong program.
+    process or descriptor is left, and the same workers still judge a right and a wrong program;
+    after `every` so many attacks that is looked at, and what is found counts against the last one.
     """
     attacks = list(attacks)
     one_by_one = [a for a in attacks if not a.together]
-    at_once = [a for a in attacks if a.together]
     found = []
+
+    def add(held: Held, *left: str) -> None:
+        found.append(held.model_copy(update={"problems": (*held.problems, *left)}))
+        told(found[-1])
+
     sandbox.close()  # its workers are to start where the secrets are
     with Canaries() as canaries:
         watch = _Watch(sandbox, canaries)
         await watch.honest()
         watch.settled = watch.counts()
-        for attack in one_by_one:
+        for number, attack in enumerate(one_by_one, start=1):
             held = await watch.attack(attack)
-            held = held.model_copy(update={"problems": (*held.problems, *await watch.after())})
-            told(held)
-            found.append(held)
-        together = await asyncio.gather(*map(watch.attack, at_once))
+            look = number % every == 0 or number == len(one_by_one)
+            add(held, *(await watch.after() if look else ()))
+        at_once = await asyncio.gather(*(watch.attack(a) for a in attacks if a.together))
         left = await watch.after()
-        for held in together:
-            held = held.model_copy(update={"problems": (*held.problems, *left)})
-            told(held)
-            found.append(held)
+        for held in at_once:
+            add(held, *left)
     return found
+
+
+def counted(found: Iterable[Held]) -> str:
+    """In a line: how many were stopped, of each kind."""
+    found = list(found)
+    all_, held = Counter(h.kind for h in found), Counter(h.kind for h in found if h.held)
+    kinds = ", ".join(f"{kind} {held[kind]}/{all_[kind]}" for kind in all_)
+    return f"{held.total()} of {all_.total()} attacks stopped ({kinds})"
 
 
 class _Watch:

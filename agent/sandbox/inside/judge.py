@@ -155,7 +155,7 @@ def _judge(tests: _Tests, remote: Remote, verdict: Verdict) -> None:
     if remote.died and not verdict.failures:  # though a test caught it
         verdict.failures.append(_failure("the program", CandidateDied(), remote))
     verdict.calls, verdict.weak = remote.calls, remote.weak + tests.weak
-    if verdict.failures or verdict.passed < verdict.tests:
+    if verdict.failures or verdict.passed + verdict.skipped < verdict.tests:
         verdict.outcome = "fail"
     elif not verdict.tests or verdict.skipped:
         verdict.reason = "tests were skipped" if verdict.skipped else "no test ran"

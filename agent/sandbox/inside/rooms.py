@@ -40,11 +40,10 @@ def step_down() -> None:
         _checked(_libc.unshare(_CLONE_NEWNS))
         _mount(None, "/", None, _REC | _PRIVATE, None)
     for folder, paths in closed.items():
-        kept = {path: os.open(path, os.O_PATH) for path in paths}
+        kept = [(os.open(path, os.O_PATH), path) for path in paths]
         _mount("tmpfs", str(folder), "tmpfs", _NOSUID | _NODEV, "size=1m,mode=0755")
-        for path, descriptor in kept.items():
-            _show(f"/proc/self/fd/{descriptor}", path)
-            os.close(descriptor)
+        for descriptor, path in kept:
+            _show(descriptor, path)
     os.setgroups([])
     os.setresgid(*[told["uid"]] * 3)
     os.setresuid(*[told["uid"]] * 3)
@@ -54,11 +53,12 @@ def step_down() -> None:
 def enter() -> None:
     """Build the room and run the rest of the command line in it; never returns."""
     told = json.loads(sys.argv[1])
+    kept = [(os.open(source, os.O_PATH), target) for source, target in told["show"]]
     _mount("tmpfs", _ROOM, "tmpfs", _NOSUID | _NODEV, "size=1m,mode=0755")
-    for source, target in told["show"]:
-        _show(source, _ROOM + target)
+    for descriptor, target in kept:
+        _show(descriptor, _ROOM + target)
     for device in ("null", "zero", "urandom"):
-        _show(f"/dev/{device}", f"{_ROOM}/dev/{device}", writable=True)
+        _show(os.open(f"/dev/{device}", os.O_PATH), f"{_ROOM}/dev/{device}", writable=True)
     for folder in ("tmp", "old"):
         Path(_ROOM, folder).mkdir()
     os.chdir(_ROOM)
@@ -70,14 +70,16 @@ def enter() -> None:
     os.execv(told["then"][0], told["then"])
 
 
-def _show(source: str, target: str, writable: bool = False) -> None:
-    at = Path(target)
+def _show(descriptor: int, target: str, writable: bool = False) -> None:
+    """Mount what was opened, whatever lies over its path by now; and close it."""
+    source, at = f"/proc/self/fd/{descriptor}", Path(target)
     at.parent.mkdir(parents=True, exist_ok=True)
     if os.path.isdir(source):
         at.mkdir(exist_ok=True)
     else:
         at.touch()
     _mount(source, target, None, _BIND | _REC, None)
+    os.close(descriptor)
     if not writable:
         _read_only(target, _AT_RECURSIVE)  # what is mounted below it, too
 
