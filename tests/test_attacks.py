@@ -64,7 +64,11 @@ def of_another_user() -> Iterator[Callable[[Level], list[Held]]]:
         for name in ("pydantic", "pydantic_core", "annotated_types", "typing_extensions",
                      "typing_inspection", "pyseccomp"):  # fmt: skip
             _copy(name, folder)
-        environment = {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
+        environment = {
+            "PYTHONPATH": folder,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PATH": os.environ["PATH"],
+        }
         command = ["runuser", "-u", "nobody", "--", str(python), "-m", "agent.sandbox.attacks"]
 
         def run(level: Level) -> list[Held]:
@@ -175,11 +179,15 @@ def test_a_hundred_hostile_programs_at_once_change_no_verdict_on_honest_ones() -
     async def outcomes() -> tuple[list[str], list[str]]:
         async with await _at("bubblewrap", workers=2, jobs=6) as sandbox:
             with Canaries() as canaries:
-                jobs = [sandbox.run(canaries.fill(a.program), canaries.tests(a.tests)) for a in hostile]
+                jobs = [
+                    sandbox.run(canaries.fill(a.program), canaries.tests(a.tests)) for a in hostile
+                ]
                 honest = [sandbox.run(p, PLUS_ONE) for p in (RIGHT, WRONG) * 25]
                 mixed = random.Random(4).sample(range(150), 150)
                 tasks = [asyncio.ensure_future([*jobs, *honest][i]) for i in mixed]
-                done = dict(zip(mixed, [r.outcome for r in await asyncio.gather(*tasks)], strict=True))
+                done = dict(
+                    zip(mixed, [r.outcome for r in await asyncio.gather(*tasks)], strict=True)
+                )
                 assert list(canaries.touched()) == []
         return [done[i] for i in range(100)], [done[i] for i in range(100, 150)]
 
@@ -214,7 +222,10 @@ def test_a_program_is_run_again_when_what_runs_it_is_killed(level: Level, victim
                 await asyncio.sleep(0.01)  # until its judge and its candidate are there
             server = _server(worker.process.pid)
             judge = min(_children(server))
-            os.kill({"server": server, "judge": judge, "box": worker.process.pid}[victim], signal.SIGKILL)
+            os.kill(
+                {"server": server, "judge": judge, "box": worker.process.pid}[victim],
+                signal.SIGKILL,
+            )
             return (await running).outcome, len(sandbox.workers)
 
     assert asyncio.run(outcome()) == ("pass", 1)
@@ -230,7 +241,9 @@ def test_nothing_runs_on_when_the_host_is_killed(level: Level, tmp_path: Path) -
         "asyncio.run(main())\n"
     )
     asyncio.run(_at(level)).close()  # or skip
-    started = subprocess.Popen([sys.executable, "-c", host, level], cwd=ROOT, stdout=subprocess.PIPE)
+    started = subprocess.Popen(
+        [sys.executable, "-c", host, level], cwd=ROOT, stdout=subprocess.PIPE
+    )
     with started:
         assert started.stdout is not None
         box = int(started.stdout.readline())
@@ -268,7 +281,9 @@ def test_a_closed_sandbox_leaves_no_process_and_no_descriptor() -> None:
 
 def test_tests_that_kill_their_judge_where_a_program_is_right_fail_it_and_are_no_error() -> None:
     """A program that could crash its judge would else escape from being wrong."""
-    crash = Tests(code="import os\nif f(1) == 2:\n    os._exit(1)\nassert f(1) == 3", entry="f", trusted=False)
+    crash = Tests(
+        code="import os\nif f(1) == 2:\n    os._exit(1)\nassert f(1) == 3", entry="f", trusted=False
+    )
 
     async def results() -> list[Any]:
         async with await _at("bubblewrap") as sandbox:
@@ -302,7 +317,9 @@ def test_what_stops_the_attacks_lets_honest_programs_through(
 ) -> None:
     async def result() -> Any:
         async with await _at("bubblewrap") as sandbox:
-            return await sandbox.run(program, Tests(code=tests, entry="f" if "f(" in tests else None))
+            return await sandbox.run(
+                program, Tests(code=tests, entry="f" if "f(" in tests else None)
+            )
 
     found = asyncio.run(result())
     assert found.outcome == outcome, found

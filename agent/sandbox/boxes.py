@@ -95,7 +95,8 @@ class Box:
             "seccomp": seccomp.program(files=boxed).hex() if filtered else "",
             "files": self.level != "sealed" and not closed,
             "limits": {
-                "seconds": int(self.limits.seconds) + 1, "memory": self.limits.memory << 20,
+                "seconds": int(self.limits.seconds) + 1,
+                "memory": self.limits.memory << 20,
                 "disk": self.limits.disk << 20 if boxed else 0,
                 "tasks": TASKS_IN_A_BOX if boxed else TASKS_OF_A_USER,
             },

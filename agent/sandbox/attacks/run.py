@@ -69,6 +69,8 @@ async def run_attacks(
     with Canaries() as canaries:
         watch = _Watch(sandbox, canaries)
         await watch.honest()
+        while any(len(worker.ended) > len(worker.idle) for worker in sandbox.workers):
+            await asyncio.sleep(0.01)  # a candidate is still on its way out
         watch.settled = watch.counts()
         for number, attack in enumerate(one_by_one, start=1):
             held = await watch.attack(attack)
@@ -136,10 +138,15 @@ class _Watch:
     async def honest(self) -> list[str]:
         """Are a right and a wrong program still told apart."""
         problems = []
-        for program, outcome in (("def f(x): return x + 1", "pass"), ("def f(x): return 2", "fail")):
+        for program, outcome in (
+            ("def f(x): return x + 1", "pass"),
+            ("def f(x): return 2", "fail"),
+        ):
             result = await self.sandbox.run(program, PLUS_ONE)
             if result.outcome != outcome:
-                problems.append(f"an honest program: {result.outcome} {result.critique}{result.reason}")
+                problems.append(
+                    f"an honest program: {result.outcome} {result.critique}{result.reason}"
+                )
         return problems
 
     def counts(self) -> tuple[int, int]:
