@@ -59,7 +59,12 @@ async def compare_async(
     the_model = resolve.model(model) if isinstance(model, str) else model
     the_task = _named(task, the_model, horizon) if isinstance(task, str) else task
     the_arms = arms_for(
-        the_task, arms, verifiers, max_attempts=max_attempts, after_error=after_error
+        the_task,
+        arms,
+        verifiers,
+        model=the_model,
+        max_attempts=max_attempts,
+        after_error=after_error,
     )
     await preflight(checks_of(the_arms))
     seeds = list(range(seed, seed + episodes))
@@ -95,18 +100,21 @@ def arms_for(
     arms: Sequence[str | Arm],
     verifiers: Sequence[str | AnyVerifier] | None = None,
     *,
+    model: Model | None = None,
     max_attempts: int = 3,
     after_error: AfterError = "leave",
 ) -> list[Arm]:
-    """Arms with their verifiers, the task's own where none are given.
+    """Arms with their verifiers: their own, or the given ones, or the task's.
 
-    Raises `UnknownName`, and `UsageError` for none or for one named twice. An `Arm` given as
+    `model` is for verifiers that ask one. Raises `UnknownName`, and `UsageError` for none or for one named twice. An `Arm` given as
     an object keeps its own settings.
     """
-    checks = [
-        Check.of(resolve.verifier(v) if isinstance(v, str) else v)
-        for v in (task.verifiers if verifiers is None else verifiers)
-    ]
+
+    def checks_for(named: Sequence[str | AnyVerifier]) -> list[Check]:
+        found = [resolve.verifier(v, model) if isinstance(v, str) else v for v in named]
+        return [Check.of(v) for v in found]
+
+    checks = checks_for(task.verifiers if verifiers is None else verifiers)
     out = []
     for given in arms:
         if isinstance(given, str):
@@ -117,7 +125,9 @@ def arms_for(
             chosen = chosen.model_copy(update=update)
         else:
             chosen = given
-        out.append(chosen if chosen.checks else chosen.with_checks(checks))
+        if not chosen.checks:
+            chosen = chosen.with_checks(checks_for(chosen.own) if chosen.own else checks)
+        out.append(chosen)
     names = [a.name for a in out]
     if not names:
         raise UsageError("no arm is given")
@@ -192,6 +202,7 @@ def header(
         "errata": version("errata-agent"),
         "command": list(command),
         "oracle_verifiers": list(task.oracle_verifiers),
+        "isolation": _isolation(arms),
         "task_class": _class_of(task),
         "identity": {
             "task": {"name": task.name, **task.configuration()},
@@ -201,6 +212,12 @@ def header(
             "horizon": task.horizon,
         },
     }
+
+
+def _isolation(arms: Sequence[Arm]) -> str | None:
+    """How programs are run, where a verifier runs any."""
+    levels = {getattr(c.verify, "isolation", "") for c in checks_of(arms)}
+    return ", ".join(sorted(levels - {""})) or None
 
 
 def _class_of(task: Task[Any]) -> str:

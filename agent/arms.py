@@ -27,6 +27,8 @@ class Arm(Frozen):
     """Samples per step at most."""
     feedback: Feedback = "none"
     """What is told of a rejected answer: nothing, that it was wrong, why, or why of all."""
+    base: Literal["last", "best"] = "last"
+    """Which rejected answer the next attempt is shown: the last one, or the best one so far."""
     hint: bool = False
     """Also name the answers that would pass, where a verifier can."""
     role: Literal["user", "system"] = "user"
@@ -41,6 +43,8 @@ class Arm(Frozen):
     """Share of the shown history that is made wrong, where the task can."""
     factors: dict[str, float] = {}
     """Levels of what was varied to make this arm, for the plots."""
+    own: tuple[str, ...] = ()
+    """Names of verifiers that it uses in place of the run's."""
     verified: bool = True
     """Whether this arm uses the run's verifiers at all."""
     checks: tuple[InstanceOf[Check], ...] = ()
@@ -66,6 +70,8 @@ ARMS: dict[str, Arm] = {
         Arm(name="critique", feedback="reason"),
         Arm(name="hint", feedback="reason", hint=True),
         Arm(name="best-of-n", feedback="none", select="best"),
+        Arm(name="mutate", feedback="reason", base="best"),
+        Arm(name="generated-tests", feedback="reason", own=("generated-tests",)),
     )
 }
 
@@ -76,6 +82,8 @@ DESCRIPTIONS = {
     "critique": "the model is told why its answer was wrong",
     "hint": "the reason, and the answers that would pass",
     "best-of-n": "always n attempts; the best one is taken",
+    "mutate": "the best rejected answer so far is shown with its critique, to be improved",
+    "generated-tests": "the model's own tests judge, those that several of its tries agree on",
 }
 
 

@@ -14,18 +14,28 @@ from typing import Any
 from agent.errors import BadVerifier, ErrataError, UnknownName, UsageError
 from agent.types import AnyVerifier, Model, Task
 
-TASKS = {"chess": "tasks.chess.task:Chess", "markov": "tasks.markov.task:Markov"}
+TASKS = {
+    "chess": "tasks.chess.task:Chess",
+    "code": "tasks.code.task:Code",
+    "markov": "tasks.markov.task:Markov",
+}
 
 VERIFIERS = {
+    "code-run": "verifiers.code_run:code_run",
     "chess-legality": "verifiers.chess_legality:chess_legality",
     "markov-support": "verifiers.markov_support:markov_support",
 }
+
+MODEL_VERIFIERS = {
+    "generated-tests": "verifiers.generated_tests:GeneratedTests",
+}
+"""Verifiers that ask a model themselves: the one of the run."""
 
 MODELS = {
     "tiny": "the embedded language model; no key, no server",
     "openai:NAME": "any OpenAI-compatible server (--base-url, OPENAI_API_KEY)",
     "langchain:PROVIDER:NAME": "any LangChain chat model",
-    "scripted:FILE": "replies from a file, one a line",
+    "scripted:FILE": "replies from a file, one a line, or of a function: package.module:name",
 }
 
 
@@ -117,20 +127,26 @@ def model(
     if kind == "scripted":
         from agent.models.scripted import ScriptedModel
 
-        return ScriptedModel.from_file(name)
+        return (
+            ScriptedModel(_reply(name), name=spec) if ":" in name else ScriptedModel.from_file(name)
+        )
     raise UnknownName("model", kind, [m.partition(":")[0] for m in MODELS])
 
 
-def verifier(spec: str) -> AnyVerifier:
-    """A verifier by name, `package.module:name` or `file.py:name`.
+def verifier(spec: str, model: Model | None = None) -> AnyVerifier:
+    """A verifier by name, `package.module:name` or `file.py:name`; `model` for one that asks.
 
     Raises `UnknownName`, or `BadVerifier` with the line at which its file fails.
     """
     if spec in VERIFIERS:
         return _import(VERIFIERS[spec])  # type: ignore[no-any-return]
+    if spec in MODEL_VERIFIERS:
+        if model is None:
+            raise UsageError(f"verifier {spec!r} asks a model, and none is given")
+        return _import(MODEL_VERIFIERS[spec])(model)  # type: ignore[no-any-return]
     source, _, name = spec.rpartition(":")
     if not source:
-        raise UnknownName("verifier", spec, VERIFIERS)
+        raise UnknownName("verifier", spec, [*VERIFIERS, *MODEL_VERIFIERS])
     try:
         module = _from_file(Path(source)) if source.endswith(".py") else _module(source)
     except ErrataError:
@@ -141,6 +157,14 @@ def verifier(spec: str) -> AnyVerifier:
         public = [n for n in vars(module) if not n.startswith("_")]
         raise UnknownName(f"name in {source}", name, public)
     return getattr(module, name)  # type: ignore[no-any-return]
+
+
+def _reply(path: str) -> Any:
+    source, _, name = path.rpartition(":")
+    try:
+        return getattr(_module(source), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"scripted:{path}: {error}") from None
 
 
 def _import(path: str) -> Any:

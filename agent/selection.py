@@ -8,9 +8,10 @@ from agent.types import Attempt
 
 
 def best(attempts: Sequence[Attempt]) -> int:
-    """Index of the best attempt: passed before unjudged before failed, then the likeliest."""
+    """Index of the best attempt: passed before unjudged before failed, among failures the one
+    that got furthest, then the likeliest."""
 
-    def rank(index: int) -> tuple[int, float, float, int]:
+    def rank(index: int) -> tuple[int, float, float, float, int]:
         attempt = attempts[index]
         must = sum(v.severity == "must" for v in attempt.failed)
         readable = attempt.answer is not None
@@ -18,6 +19,7 @@ def best(attempts: Sequence[Attempt]) -> int:
         # Likelihood breaks ties between passed answers only: among rejected ones it would
         # prefer the very mistake the model is surest of.
         clean = likely if not attempt.failed and not attempt.broken else 0.0
-        return (must + (not readable), len(attempt.failed) + attempt.broken, -clean, index)
+        got = sum(v.score or 0.0 for v in attempt.failed)
+        return (must + (not readable), len(attempt.failed) + attempt.broken, -got, -clean, index)
 
     return min(range(len(attempts)), key=rank)

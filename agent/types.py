@@ -61,6 +61,8 @@ class Question(Frozen):
     """The plain form: a text that a base model continues."""
     state: Json = None
     """A JSON-able snapshot of the task's state; never the truth that scores it."""
+    opening: str = ""
+    """The end of `prefix`, where an answer begins with it: the model writes the rest."""
     aside: str = "\n[{critique}]\n"
     """How a critique is written into the plain form; holds `{critique}`."""
 
@@ -121,6 +123,8 @@ class Verdict(Frozen):
     """What the model may be told."""
     evidence: Json = None
     """What machines may want to know: a class, a score."""
+    score: float | None = None
+    """How far the answer got, 0 to 1, where the verifier can tell; decides among failures."""
     severity: Severity = "must"
     """`must` rejects, `should` is waived on the last attempt, `shadow` only watches."""
     usage: Usage = Usage()

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 
 import typer
 
-from agent.cli import look, play, study
+from agent.cli import judge, look, play, study
 
 app = typer.Typer(
     name="errata",
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 for command in (
     play.compare, play.run, study.report, study.view, study.measure, study.score, study.power,
-    look.verify, look.serve,
+    judge.check, judge.doctor, look.verify, look.serve,
 ):  # fmt: skip
     app.command()(command)
 app.command("list")(look.list_)

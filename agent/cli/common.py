@@ -49,6 +49,14 @@ BaseUrl = Annotated[str | None, typer.Option(help="Of an OpenAI-compatible serve
 Api = Annotated[
     Literal["chat", "completions"], typer.Option(help="completions is for base models.")
 ]
+Isolation = Annotated[
+    Literal["bubblewrap", "namespaces", "container", "sealed", "none"] | None,
+    typer.Option(help="Of programs that are run; default the strongest that works here."),
+]
+AllowUnsafe = Annotated[
+    bool,
+    typer.Option("--allow-unsafe-exec", help="Run programs even where nothing isolates them."),
+]
 MaxTokens = Annotated[int, typer.Option(help="Tokens written per call at most.", min=1)]
 
 
@@ -106,6 +114,18 @@ def console_here() -> Console:
     return Console(width=None if sys.stdout.isatty() else 150)
 
 
+def isolate(isolation: Any, allow_unsafe_exec: bool) -> None:
+    """Decide how programs are run; says so loudly where they are not isolated."""
+    from agent import sandbox
+
+    if allow_unsafe_exec:
+        typer.echo(
+            "errata: --allow-unsafe-exec: where no isolation works, programs run with your rights",
+            err=True,
+        )
+    sandbox.configure(isolation=isolation, allow_unsafe_exec=allow_unsafe_exec)
+
+
 def the_model(
     spec: str, temperature: float, base_url: str | None, api: str, max_tokens: int
 ) -> Model:
@@ -137,12 +157,14 @@ def task_options(pairs: list[str] | None, **named: Any) -> dict[str, str]:
     return options
 
 
-def the_arms(names: str, verifiers: list[str] | None, task: Task[Any], attempts: int) -> list[Arm]:
+def the_arms(
+    names: str, verifiers: list[str] | None, task: Task[Any], model: Model, attempts: int
+) -> list[Arm]:
     """Arms by their names with commas, with the verifiers of the run."""
     from agent.api import arms_for
 
     chosen = [name.strip() for name in names.split(",") if name.strip()]
-    return arms_for(task, chosen, verifiers, max_attempts=attempts)
+    return arms_for(task, chosen, verifiers, model=model, max_attempts=attempts)
 
 
 def show(

@@ -14,10 +14,12 @@ from agent.cli import common
 from agent.cli.common import (
     EXIT_LOST,
     AfterErrorOption,
+    AllowUnsafe,
     Api,
     Attempts,
     BaseUrl,
     Horizon,
+    Isolation,
     Json_,
     MaxTokens,
     ModelName,
@@ -92,6 +94,8 @@ def compare(
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Play episodes again that infrastructure lost.")
     ] = False,
+    isolation: Isolation = None,
+    allow_unsafe_exec: AllowUnsafe = False,
     display: Annotated[
         Literal["auto", "rich", "plain", "none"], typer.Option(help="Of the progress.")
     ] = "auto",
@@ -104,6 +108,7 @@ def compare(
     with common.errors_shown():
         from agent.budget import Budget
 
+        common.isolate(isolation, allow_unsafe_exec)
         asked = common.the_model(model, temperature, base_url, api, max_tokens)
         options = common.task_options(set_, horizon=horizon, start=start, opponent=opponent,
                                       side=side, style=style)  # fmt: skip
@@ -111,7 +116,7 @@ def compare(
         seeds = list(range(seed, seed + episodes))
         if prefix_from:
             played = _recorded(played, prefix_from, seeds)
-        varied = _varied(common.the_arms(arms, verifier, played, max_attempts), played,
+        varied = _varied(common.the_arms(arms, verifier, played, asked, max_attempts), played,
                          after_error, inject, noise)  # fmt: skip
         budget = Budget(limit_tokens, limit_usd, limit_seconds, _price(price))
         code = _compare(
@@ -140,6 +145,8 @@ def run(
     base_url: BaseUrl = None,
     api: Api = "chat",
     max_tokens: MaxTokens = 512,
+    isolation: Isolation = None,
+    allow_unsafe_exec: AllowUnsafe = False,
 ) -> None:
     """Play one episode and show every attempt, critique and correction as it happens."""
     with common.errors_shown():
@@ -147,11 +154,12 @@ def run(
         from agent.experiment import score_trace
         from agent.loop import rollout
 
+        common.isolate(isolation, allow_unsafe_exec)
         asked = common.the_model(model, temperature, base_url, api, max_tokens)
         options = common.task_options(set_, horizon=horizon, start=start, opponent=opponent,
                                       side=side, style=style)  # fmt: skip
         played = common.the_task(task, options, asked)
-        [chosen] = common.the_arms(arm, verifier, played, max_attempts)
+        [chosen] = common.the_arms(arm, verifier, played, asked, max_attempts)
         chosen = chosen.model_copy(update={"after_error": after_error})
         console = common.console_here()
         console.print(f"{played.name} by {asked.name}, arm {chosen.name}, seed {seed}\n")

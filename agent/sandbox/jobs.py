@@ -89,6 +89,9 @@ class Result(Frozen):
     """Comparisons that the program's own special methods decided."""
     limit: Limit | None = None
     """The limit that was hit."""
+    failure: str | None = None
+    """The kind of the first failure: `wrong_answer`, `exception`, `syntax`, `missing`, `died`,
+    `not_data`, or `limit_` and the limit."""
     isolation: str
     """The level of the box."""
     seconds: float

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from agent.errors import ErrataError, MissingTool, UsageError
 from agent.sandbox.boxes import AUTOMATIC, LEVELS, Box, Level, installed
-from agent.sandbox.critiques import critique, limit_of
+from agent.sandbox.critiques import critique, failure_of, limit_of
 from agent.sandbox.jobs import Limit, Limits, Result, Tests
 from agent.sandbox.probe import PROBE, Probe
 
@@ -350,14 +350,16 @@ class Sandbox:
         except _TooLong:
             limit: Limit | None = "seconds"
             told = f"The program took longer than {self.limits.seconds:g} s."
-            return self._result(began, outcome="fail", limit=limit, critique=told)
+            return self._result(
+                began, outcome="fail", limit=limit, failure="limit_seconds", critique=told
+            )
         except WorkerDied:
             reason = f"the sandbox died at it {RUNS} times"
             return self._result(began, outcome="error", reason=reason)
         limit = limit_of(said)
         return self._result(
             began, outcome=said["outcome"], reason=said["reason"], tests=said["tests"],
-            passed=said["passed"], weak=said["weak"], limit=limit,
+            passed=said["passed"], weak=said["weak"], limit=limit, failure=failure_of(said, limit),
             critique=critique(said, program, tests, limit, self.limits),
         )  # fmt: skip
 
