@@ -14,7 +14,14 @@ from typing import Any
 from agent.errors import BadVerifier, ErrataError, UnknownName, UsageError
 from agent.types import AnyVerifier, Model, Task
 
-TASKS = {"chess": "tasks.chess.task:Chess", "markov": "tasks.markov.task:Markov"}
+TASKS = {
+    "arithmetic": "tasks.arithmetic.task:Arithmetic",
+    "board-reading": "tasks.board_reading.task:BoardReading",
+    "chess": "tasks.chess.task:Chess",
+    "hanoi": "tasks.hanoi.task:Hanoi",
+    "markov": "tasks.markov.task:Markov",
+    "running-sum": "tasks.running_sum.task:RunningSum",
+}
 
 VERIFIERS = {
     "chess-legality": "verifiers.chess_legality:chess_legality",
@@ -34,7 +41,8 @@ def task(
 ) -> Task[Any]:
     """A task by name or `package.module:Class`, with options as text.
 
-    `prefers` are options that are taken where the task has them and none is given.
+    `prefers` are options that are taken where the task has them, names their value among its
+    `styles`, and none is given.
     Raises `UnknownName` for a task or option that there is not, `UsageError` for a value that
     does not fit.
     """
@@ -50,7 +58,8 @@ def task(
     except Exception as error:
         raise UsageError(f"task {name!r} does not import: {error}") from None
     known = inspect.signature(factory).parameters
-    wished = {k: v for k, v in (prefers or {}).items() if k in known}
+    styles = getattr(factory, "styles", ())
+    wished = {k: v for k, v in (prefers or {}).items() if k in known and v in styles}
     return factory(**_typed(factory, {**wished, **options}))  # type: ignore[no-any-return]
 
 
