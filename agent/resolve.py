@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,22 @@ TASKS = {
 }
 
 VERIFIERS = {
+    "board-lookup": "verifiers.board_lookup:board_lookup",
     "chess-legality": "verifiers.chess_legality:chess_legality",
+    "equals-calculator": "verifiers.equals_calculator:equals_calculator",
+    "hanoi-legality": "verifiers.hanoi_legality:hanoi_legality",
     "markov-support": "verifiers.markov_support:markov_support",
 }
+
+MADE_VERIFIERS = {
+    "json-schema:FILE": "verifiers.json_schema:JsonSchema.from_file",
+    "length:MAX": "verifiers.length:Length",
+    "regex:PATTERN": "verifiers.pattern:Pattern",
+    "all_of(A,B)": "verifiers.combine:all_of",
+    "any_of(A,B)": "verifiers.combine:any_of",
+    "majority(A,B,C)": "verifiers.combine:majority",
+}
+"""Verifiers that are made from what they are told: a text, or other verifiers."""
 
 MODELS = {
     "tiny": "the embedded language model; no key, no server",
@@ -131,15 +146,23 @@ def model(
 
 
 def verifier(spec: str) -> AnyVerifier:
-    """A verifier by name, `package.module:name` or `file.py:name`.
+    """A verifier by name, `package.module:name`, `file.py:name` or as in `MADE_VERIFIERS`.
 
-    Raises `UnknownName`, or `BadVerifier` with the line at which its file fails.
+    Raises `UnknownName`, `UsageError` for what one can't be made from, or `BadVerifier` with
+    the line at which its file fails.
     """
     if spec in VERIFIERS:
         return _import(VERIFIERS[spec])  # type: ignore[no-any-return]
+    for shape, path in MADE_VERIFIERS.items():
+        head = re.split("(?<=[:(])", shape)[0]
+        if spec.startswith(head):
+            make: Callable[..., AnyVerifier] = _import(path)
+            if head.endswith(":"):
+                return make(spec.removeprefix(head))
+            return make(*(verifier(part) for part in _parts(spec)))
     source, _, name = spec.rpartition(":")
-    if not source:
-        raise UnknownName("verifier", spec, VERIFIERS)
+    if not source or re.match(r"[\w-]+\(", spec):
+        raise UnknownName("verifier", spec.partition("(")[0], [*VERIFIERS, *MADE_VERIFIERS])
     try:
         module = _from_file(Path(source)) if source.endswith(".py") else _module(source)
     except ErrataError:
@@ -152,9 +175,33 @@ def verifier(spec: str) -> AnyVerifier:
     return getattr(module, name)  # type: ignore[no-any-return]
 
 
+def _parts(spec: str) -> list[str]:
+    """What stands between commas in the outer parentheses.
+
+    Commas in brackets of any kind, and after a backslash, are a part's own.
+
+    >>> _parts("all_of(any_of(a,b),regex:[x,y]{1,2})")
+    ['any_of(a,b)', 'regex:[x,y]{1,2}']
+    """
+    inner, parts, depth = spec.partition("(")[2], [""], 0
+    for piece in re.findall(r"\\.|.", inner[:-1], re.DOTALL):
+        depth += (piece in "([{") - (piece in ")]}")
+        if depth < 0:
+            break
+        if piece == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    if depth or not inner.endswith(")"):
+        raise UsageError(
+            f"verifier {spec!r}: its brackets don't match; one in a pattern needs a backslash"
+        )
+    return [part.strip() for part in parts if part.strip()]
+
+
 def _import(path: str) -> Any:
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return attrgetter(name)(importlib.import_module(module))
 
 
 def _module(name: str) -> Any:

@@ -122,7 +122,10 @@ class Verdict(Frozen):
     evidence: Json = None
     """What machines may want to know: a class, a score."""
     severity: Severity = "must"
-    """`must` rejects, `should` is waived on the last attempt, `shadow` only watches."""
+    """`must` rejects, `should` is waived on the last attempt, `shadow` only watches.
+
+    A verdict may be weaker than its verifier's own severity, never stronger.
+    """
     usage: Usage = Usage()
     """Tokens that the verifier itself spent."""
     seconds: float = 0.0
@@ -319,7 +322,7 @@ class Verifier(Protocol):
 
     It may also have: `name`; `severity`; `timeout` in seconds; `candidates(question)`, all
     the answers it would pass; `known_good` and `known_bad`, pairs of question and answer
-    that it must pass and fail.
+    that it must pass and fail; `version`, whatever else decides its verdicts.
     """
 
     def __call__(

@@ -12,7 +12,7 @@ from agent.cli.common import Port, errors_shown
 
 
 def verify(
-    verifier: Annotated[str, typer.Argument(help="Name, package.module:name or file.py:name.")],
+    verifier: Annotated[str, typer.Argument(help="As for --verifier: `errata list verifiers`.")],
 ) -> None:
     """Run a verifier's own known-good and known-bad examples."""
     with errors_shown():
@@ -39,8 +39,10 @@ def list_(
         from agent.arms import DESCRIPTIONS
         from agent.errors import UnknownName
 
-        kinds = {"tasks": resolve.TASKS, "verifiers": resolve.VERIFIERS,
-                 "models": resolve.MODELS, "arms": DESCRIPTIONS}  # fmt: skip
+        kinds = {
+            "tasks": resolve.TASKS, "models": resolve.MODELS, "arms": DESCRIPTIONS,
+            "verifiers": {**resolve.VERIFIERS, **resolve.MADE_VERIFIERS},
+        }  # fmt: skip
         if kind not in kinds:
             raise UnknownName("kind", kind, kinds)
         width = max(map(len, kinds[kind]))

@@ -18,6 +18,9 @@ from tasks.arithmetic import prompts
 
 Context = Literal["full", "state"]
 
+MAX_CHARACTERS = 1000
+"""Of an answer that is read."""
+
 
 class ArithmeticState(Frozen):
     """Where the work is, and what the context shows of it."""
@@ -121,6 +124,8 @@ class Arithmetic:
     def parse(self, text: str, state: ArithmeticState) -> str:
         """The expression after the last equals sign of the answer's line, in our notation."""
         last = answer_line(text).split("=")[-1]
+        if len(last) > MAX_CHARACTERS:
+            raise ParseFailure(f"The next line has more than {MAX_CHARACTERS} characters.")
         try:
             return ex.write(ex.parse(last))
         except ValueError as error:
@@ -173,16 +178,14 @@ class Arithmetic:
 
         Expressions and the last line stay: from that one the model has to go on.
         """
-        work = tuple(
-            tuple(
-                _falsified(line, share, f"inject:{state.seed}:{state.number - back}:{i}")
-                if i and (back or i < len(lines) - 1)
-                else line
-                for i, line in enumerate(lines)
-            )
-            for back, lines in zip(range(len(state.work) - 1, -1, -1), state.work, strict=True)
-        )
-        return state.model_copy(update={"work": work})
+        first = state.number - len(state.work) + 1
+        work = [
+            (given, *(_falsified(line, share, f"inject:{state.seed}:{first + i}:{j}")
+                      for j, line in enumerate(lines)))
+            for i, (given, *lines) in enumerate(state.work)
+        ]  # fmt: skip
+        work[-1] = (*work[-1][:-1], state.current)
+        return state.model_copy(update={"work": tuple(work)})
 
     def picture(self, question: Question) -> str:
         """The expression as it was given, and as it stands."""

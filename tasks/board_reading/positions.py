@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import chess
@@ -17,6 +18,8 @@ PIECES = {
     for kind in ("king", "queen", "rook", "bishop", "knight", "pawn")
 }
 """By the words for them."""
+
+_WORDS = {piece: words for words, piece in PIECES.items()}
 
 _SET = (*["queen"], *["rook", "bishop", "knight"] * 2, *["pawn"] * 8)
 
@@ -58,11 +61,7 @@ class Inquiry:
 def on(board: chess.BaseBoard, square: str) -> str:
     """What is on a square: `white rook` and the like, or `empty`."""
     piece = board.piece_at(chess.parse_square(square))
-    return "empty" if piece is None else _name(piece)
-
-
-def _name(piece: chess.Piece) -> str:
-    return f"{chess.COLOR_NAMES[piece.color]} {chess.piece_name(piece.piece_type)}"
+    return "empty" if piece is None else _WORDS[piece]
 
 
 def placed(rng: random.Random, count: int, wanted: str | None = None) -> chess.BaseBoard:
@@ -95,12 +94,17 @@ def inquiry(rng: random.Random, board: chess.BaseBoard, kind: str) -> Inquiry:
     """
     if kind == "both":
         kind = rng.choice(["where", "what"])
-    present = [_name(p) for p in board.piece_map().values()]
     if kind == "where":
-        return Inquiry(rng.choice(sorted({n for n in present if present.count(n) == 1})))
+        return Inquiry(rng.choice(single(board)))
     occupied = rng.random() < 0.5
     squares = [s for s in chess.SQUARES if (board.piece_at(s) is not None) == occupied]
     return Inquiry(chess.square_name(rng.choice(squares or chess.SQUARES)))
+
+
+def single(board: chess.BaseBoard) -> list[str]:
+    """The pieces that there are once, kings among them."""
+    present = Counter(_WORDS[piece] for piece in board.piece_map().values())
+    return sorted(name for name, count in present.items() if count == 1)
 
 
 def read(text: str, wants_square: bool) -> str:

@@ -69,8 +69,8 @@ class BoardReading:
         self.horizon, self.style, self.pieces, self.ask = horizon, style, pieces, ask
         self.position = position
         self._fixed = None if position == "seeded" else _board(position)
-        if self._fixed and ask in positions.PIECES and not Inquiry(ask).answers(self._fixed):
-            raise UsageError(f"ask {ask!r}: there is none in this position")
+        if self._fixed is not None:
+            _askable(ask, self._fixed)
 
     def configuration(self) -> dict[str, Json]:
         """Everything that decides an episode besides its seed."""
@@ -156,7 +156,9 @@ class BoardReading:
     def _drawn(self, seed: int, number: int) -> tuple[chess.BaseBoard, Inquiry]:
         rng = random.Random(f"board-reading:{seed}:{number}")
         wanted = self.ask if self.ask in positions.PIECES else None
-        board = self._fixed or positions.placed(rng, self.pieces, wanted)
+        board = self._fixed
+        if board is None:
+            board = positions.placed(rng, self.pieces, wanted)
         asked = positions.inquiry(rng, board, self.ask) if self.ask in ASKS else Inquiry(self.ask)
         return board, asked
 
@@ -169,6 +171,14 @@ def _board(position: str) -> chess.BaseBoard:
         raise UsageError(f"position {position!r} is not seeded, seed or a FEN: {error}") from None
 
 
+def _askable(ask: str, board: chess.BaseBoard) -> None:
+    """Raises `UsageError` where the position has nothing to be asked about like that."""
+    if ask in positions.PIECES and not Inquiry(ask).answers(board):
+        raise UsageError(f"ask {ask!r}: there is none in this position")
+    if ask in ("both", "where") and not positions.single(board):
+        raise UsageError(f"ask {ask!r}: no piece is there just once in this position")
+
+
 def _fault(board: chess.BaseBoard, inquiry: Inquiry, answer: Answer) -> str:
     """The class of a wrong answer."""
     if answer is None:
@@ -179,5 +189,5 @@ def _fault(board: chess.BaseBoard, inquiry: Inquiry, answer: Answer) -> str:
     there = positions.on(board, inquiry.about)
     if "empty" in (answer, there):
         return "piece_missed" if answer == "empty" else "piece_imagined"
-    colour = str(answer).split()[0] == there.split()[0]
-    return "wrong_kind" if colour else "wrong_colour"
+    same_colour = str(answer).split(" ")[0] == there.split(" ")[0]
+    return "wrong_kind" if same_colour else "wrong_colour"

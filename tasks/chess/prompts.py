@@ -53,7 +53,7 @@ def side(board: chess.Board) -> str:
     return "White" if board.turn else "Black"
 
 
-def in_words(board: chess.Board, *, squares: bool = False) -> str:
+def in_words(board: chess.BaseBoard, *, squares: bool = False) -> str:
     """The board rank by rank in words; with `squares`, empty ones are counted in digits and named.
 
     >>> board = chess.Board("3R2k1/8/8/8/8/8/8/K7 w - - 0 1")
@@ -69,7 +69,7 @@ def in_words(board: chess.Board, *, squares: bool = False) -> str:
 
 
 def _rank_in_words(
-    board: chess.Board, rank: int, tell_empty: Callable[[Sequence[str]], str]
+    board: chess.BaseBoard, rank: int, tell_empty: Callable[[Sequence[str]], str]
 ) -> str:
     parts: list[str] = []
     empty: list[str] = []
@@ -81,17 +81,13 @@ def _rank_in_words(
             continue
         if empty:
             parts.append(tell_empty(empty))
+        name = f"{chess.COLOR_NAMES[piece.color]} {chess.piece_name(piece.piece_type)}"
         then = "then " if empty else ""
-        parts.append(f"{then}a {name_of(piece)} {piece.symbol()} on {square}")
+        parts.append(f"{then}a {name} {piece.symbol()} on {square}")
         empty = []
     if empty:
         parts.append(tell_empty(empty))
     return ", ".join(parts)
-
-
-def name_of(piece: chess.Piece) -> str:
-    """Colour and kind, as `white rook`."""
-    return f"{chess.COLOR_NAMES[piece.color]} {chess.piece_name(piece.piece_type)}"
 
 
 def _empty(squares: Sequence[str]) -> str:

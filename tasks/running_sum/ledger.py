@@ -6,19 +6,19 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-WORDS = tuple(
-    """
-    amber anchor apple arrow autumn basket beach berry bottle branch bread bridge bronze
-    butter button cactus candle canyon carbon castle cedar cherry circle clover cloud
-    copper coral cotton crystal desert dragon eagle earth ember engine falcon feather fern
-    field flame flower forest fossil garden ginger glacier grape gravel hammer harbor hazel
-    honey island ivory jacket jasmine jungle kettle ladder lantern lemon lily marble
-    meadow melon mirror mountain nickel oak ocean olive orchid otter paper pebble pepper
-    pine planet plum pocket prairie quartz rabbit rain raven ribbon river rocket rose
-    saddle salmon sand shadow silver snow spider spring stone sugar summer thunder tiger
-    tulip turtle valley velvet violet walnut water willow window winter wolf
-    """.split()
-)
+_WORDS = """
+amber anchor apple arrow autumn basket beach berry bottle branch bread bridge bronze butter button
+cactus candle canyon carbon castle cedar cherry circle clover cloud copper coral cotton crystal
+desert dragon eagle earth ember engine falcon feather fern field flame flower forest fossil garden
+ginger glacier grape gravel hammer harbor hazel honey island ivory jacket jasmine jungle kettle
+ladder lantern lemon lily marble meadow melon mirror mountain nickel oak ocean olive orchid otter
+paper pebble pepper pine planet plum pocket prairie quartz rabbit rain raven ribbon river rocket
+rose saddle salmon sand shadow silver snow spider spring stone sugar summer thunder tiger tulip
+turtle valley velvet violet walnut water willow window winter wolf
+"""
+
+WORDS = tuple(_WORDS.split())
+"""What a dictionary can hold."""
 
 
 @dataclass(frozen=True)
