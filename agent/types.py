@@ -300,7 +300,8 @@ class Task(Environment[State], Protocol[State]):
 
     It may also offer `with_errors(state, share)`, the state with that share of its shown
     history made wrong; `picture(question)`, text for people; `sketch(question, answer)`, what
-    the report draws; `close()`, the end of what it keeps open.
+    the report draws; `styles`, the values of its option `style`; `close()`, the end of what it
+    keeps open.
     """
 
     verifiers: Sequence[str]

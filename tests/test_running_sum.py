@@ -97,7 +97,7 @@ def test_a_total_is_read_however_it_is_dressed(text: str, wanted: int) -> None:
     assert RunningSum().parse(text, RunningSum().start(1)) == wanted
 
 
-@pytest.mark.parametrize("text", ["", "eight", "8.5", "8 or 9", "x8", "9" * 40])
+@pytest.mark.parametrize("text", ["", "eight", "8.5", "8 or 9", "8,9", "x8", "9" * 40])
 def test_what_is_not_one_number_is_not_guessed(text: str) -> None:
     with pytest.raises(ParseFailure, match=r"number|no answer"):
         RunningSum().parse(text, RunningSum().start(1))

@@ -21,9 +21,10 @@ def verify(
 
         check = Check.of(resolve.verifier(verifier))
         lines = asyncio.run(preflight([check]))
-        if not getattr(check.verify, "known_good", ()) and not getattr(
-            check.verify, "known_bad", ()
-        ):
+        examples = [
+            e for kind in ("known_good", "known_bad") for e in getattr(check.verify, kind, ())
+        ]
+        if len(lines) == 1 and not examples:
             lines = [f"{check.name}: has no examples, so nothing shows that it judges rightly; give "
                      "it `known_good` and `known_bad`, lists of (question, answer)"]  # fmt: skip
         for line in lines:

@@ -191,29 +191,18 @@ def _meant(before: Expression, after: Expression) -> Operation | None:
 
 
 def drawn(rng: random.Random, count: int, numbers: int = 9, largest: int = 999) -> Expression:
-    """A random expression of `count` operations on 1 to `numbers`.
+    """A random expression of `count` operations on 1 to `numbers`, of any shape.
 
-    Every shape is possible; no part of it comes to more than `largest` in size.
+    No part of it comes to more than `largest` in size, which must not be below `numbers`.
     """
-    while True:
-        expression = _drawn(rng, count, numbers)
-        if _largest(expression) <= largest:
-            return expression
-
-
-def _drawn(rng: random.Random, count: int, numbers: int) -> Expression:
     if count == 0:
         return rng.randint(1, numbers)
-    left = rng.randrange(count)
-    operator = rng.choice("+-*")
-    return Operation(_drawn(rng, left, numbers), operator, _drawn(rng, count - 1 - left, numbers))
-
-
-def _largest(expression: Expression) -> int:
-    """Size of the largest number that any way of reducing it meets."""
-    if isinstance(expression, int):
-        return abs(expression)
-    return max(abs(value(expression)), _largest(expression.left), _largest(expression.right))
+    before = rng.randrange(count)
+    left = drawn(rng, before, numbers, largest)
+    right = drawn(rng, count - 1 - before, numbers, largest)
+    # Of + and - one always fits.
+    tries = (Operation(left, operator, right) for operator in rng.sample("+-*", 3))
+    return next(e for e in tries if abs(value(e)) <= largest)
 
 
 def order_matters(expression: Expression) -> bool:

@@ -33,8 +33,6 @@ class ArithmeticState(Frozen):
     """The expression being worked out, as it was given."""
     number: int = 0
     """How many expressions came before it."""
-    answered: int = 0
-    """Answers so far."""
     ended: str | None = None
     """Why the episode is over."""
 
@@ -80,15 +78,12 @@ class Arithmetic:
             raise UsageError(f"smallest must be at least 1, got {smallest!r}")
         if not 1 <= numbers <= 10**6:
             raise UsageError(f"numbers must be 1 to 1000000, got {numbers!r}")
-        if largest < 9 * numbers:
-            raise UsageError(f"largest must be at least 9 times numbers, got {largest!r}")
+        if not numbers <= largest <= 10**12:
+            raise UsageError(f"largest must be {numbers} (numbers) to 10^12, got {largest!r}")
         if context not in get_args(Context):
             raise UsageError(f"context {context!r} is not one of: full, state")
-        self.horizon, self.operations, self.smallest = (
-            horizon,
-            operations,
-            min(smallest, operations),
-        )
+        self.horizon, self.operations = horizon, operations
+        self.smallest = min(smallest, operations)
         self.numbers, self.largest, self.endless = numbers, largest, endless
         self.context: Context = context
 
@@ -109,14 +104,13 @@ class Arithmetic:
 
     def question(self, state: ArithmeticState) -> Question:
         """The lines so far, or the last one alone."""
-        work = state.work if self.context == "full" else ((state.current,),)
-        user = prompts.USER.format(work=prompts.shown(work), current=state.current)
+        user = prompts.USER.format(work=prompts.shown(state.work), current=state.current)
         return Question(
             messages=(
                 Message(role="system", content=prompts.SYSTEM),
                 Message(role="user", content=user),
             ),
-            prefix=prompts.plain(work),
+            prefix=prompts.plain(state.work),
             state={"calculation": state.current, "original": state.original},
             aside=prompts.ASIDE,
         )
@@ -141,7 +135,6 @@ class Arithmetic:
         before = ex.parse(state.current)
         after = _read(answer)
         wrong = ex.fault(before, after) is not None
-        state = state.model_copy(update={"answered": state.answered + 1})
         if wrong and after_error == "stop":
             return state.model_copy(update={"ended": "first error"})
         if after is None or (wrong and after_error == "repair"):

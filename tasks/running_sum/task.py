@@ -116,7 +116,8 @@ class RunningSum:
         """The number in the answer's line; after an equals sign or arrow where there is one."""
         line = answer_line(text).translate({0x2212: "-", 0x2013: "-"})
         last = re.split(r"=|->|\u2192", line)[-1]
-        found = re.findall(r"(?<![\w.])[-+]?[0-9]+(?![\w.])", last.replace(",", ""))
+        last = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", last)  # thousands
+        found = re.findall(r"(?<![\w.])[-+]?[0-9]+(?![\w.])", last)
         if len(found) != 1 or len(found[0]) > MAX_DIGITS:
             what = "more than one number" if len(found) > 1 else "no number"
             raise ParseFailure(f"There is {what} in the answer. Reply with the new sum alone.")
