@@ -126,7 +126,10 @@ class Verdict(Frozen):
     score: float | None = None
     """How far the answer got, 0 to 1, where the verifier can tell; decides among failures."""
     severity: Severity = "must"
-    """`must` rejects, `should` is waived on the last attempt, `shadow` only watches."""
+    """`must` rejects, `should` is waived on the last attempt, `shadow` only watches.
+
+    A verdict may be weaker than its verifier's own severity, never stronger.
+    """
     usage: Usage = Usage()
     """Tokens that the verifier itself spent."""
     seconds: float = 0.0
@@ -301,7 +304,8 @@ class Task(Environment[State], Protocol[State]):
 
     It may also offer `with_errors(state, share)`, the state with that share of its shown
     history made wrong; `picture(question)`, text for people; `sketch(question, answer)`, what
-    the report draws; `close()`, the end of what it keeps open.
+    the report draws; `styles`, the values of its option `style`; `close()`, the end of what it
+    keeps open.
     """
 
     verifiers: Sequence[str]
@@ -323,7 +327,7 @@ class Verifier(Protocol):
 
     It may also have: `name`; `severity`; `timeout` in seconds; `candidates(question)`, all
     the answers it would pass; `known_good` and `known_bad`, pairs of question and answer
-    that it must pass and fail.
+    that it must pass and fail; `version`, whatever else decides its verdicts.
     """
 
     def __call__(

@@ -11,7 +11,7 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -149,7 +149,8 @@ def _as_verdict(check: Check, result: Any) -> Verdict:
         result = Verdict(verifier=check.name, outcome="fail", critique=result)
     if isinstance(result, Verdict):
         json.dumps(result.evidence)  # what can't be stored is an error of the verifier
-        return result.model_copy(update={"verifier": check.name, "severity": check.severity})
+        weaker = max(check.severity, result.severity, key=get_args(Severity).index)
+        return result.model_copy(update={"verifier": check.name, "severity": weaker})
     return _error(check, f"returned {result!r:.80}, not None, a string or a Verdict")
 
 
@@ -159,12 +160,12 @@ def _error(check: Check, message: str) -> Verdict:
 
 
 async def preflight(checks: Iterable[Check]) -> list[str]:
-    """Run every verifier's own examples; returns a line on each.
+    """Run every verifier's own examples, and those of its parts; returns a line on each.
 
     Raises `BadVerifier` where one fails its examples: it may not judge anything.
     """
     lines = []
-    for check in checks:
+    for check in _with_parts(checks):
         try:
             good = list(getattr(check.verify, "known_good", ()))
             bad = list(getattr(check.verify, "known_bad", ()))
@@ -181,3 +182,10 @@ async def preflight(checks: Iterable[Check]) -> list[str]:
                     )
         lines.append(f"{check.name}: {len(good)} known-good and {len(bad)} known-bad examples hold")
     return lines
+
+
+def _with_parts(checks: Iterable[Check]) -> Iterator[Check]:
+    """Every verifier, each after those that it is put together from."""
+    for check in checks:
+        yield from _with_parts(getattr(check.verify, "parts", ()))
+        yield check

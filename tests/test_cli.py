@@ -60,7 +60,7 @@ REFUSED = [
     (["compare", "chess", "--arms", "baseline,critic"], "unknown arm 'critic'"),
     (["compare", "chess", "--arms", "baseline,baseline"], "an arm is given twice"),
     (["compare", "chess", "--arms", ","], "no arm is given"),
-    (["compare", "chess", "--verifier", "chess-legalty"], "did you mean chess-legality?"),
+    (["compare", "chess", "--verifier", "chess-legalty"], "did you mean chess-legality"),
     (["compare", "chess", "--set", "stile=pgn"], "did you mean style"),
     (["compare", "chess", "--set", "engine_nodes=many"], "'many' is no int"),
     (["compare", "chess", "--set", "style"], "NAME=VALUE"),

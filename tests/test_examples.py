@@ -17,9 +17,10 @@ SAYS = {
     "custom_verifier.py": ["without a pass", "no_pawn_moves: judged"],
     "seed_game.py": ["Rxd8   fail: Rxd8 is illegal: Black has no rook", "legal: Kg8-h7", "tiny:"],
     "any_model.py": [" 8. ", "tokens read"],
+    "board_styles.py": ["squares ", "empty squares named instead of counted in words:"],
     "replay_a_trace.py": ["critique, seed 1: 20 steps", "with a correction"],
 }
-ARGUMENTS = {"compare_runs.py": ["3", "8"]}
+ARGUMENTS = {"compare_runs.py": ["3", "8"], "board_styles.py": ["tiny", "2"]}
 
 
 def test_all_examples_are_known_to_this_test() -> None:

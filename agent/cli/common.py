@@ -25,7 +25,11 @@ TaskName = Annotated[str, typer.Argument(help="A task: `errata list tasks`.")]
 ModelName = Annotated[str, typer.Option("--model", "-m", help="`errata list models`.")]
 Verifiers = Annotated[
     list[str] | None,
-    typer.Option("--verifier", "-v", help="Name, package.module:name or file.py:name; repeatable."),
+    typer.Option(
+        "--verifier",
+        "-v",
+        help="`errata list verifiers`, package.module:name or file.py:name; repeatable.",
+    ),
 ]
 Horizon = Annotated[int, typer.Option(help="Answers of the model in an episode.")]
 Seed = Annotated[int, typer.Option(help="Of the first episode.")]

@@ -12,7 +12,7 @@ from agent.cli.common import Port, errors_shown
 
 
 def verify(
-    verifier: Annotated[str, typer.Argument(help="Name, package.module:name or file.py:name.")],
+    verifier: Annotated[str, typer.Argument(help="As for --verifier: `errata list verifiers`.")],
 ) -> None:
     """Run a verifier's own known-good and known-bad examples."""
     with errors_shown():
@@ -21,9 +21,10 @@ def verify(
 
         check = Check.of(resolve.verifier(verifier))
         lines = asyncio.run(preflight([check]))
-        if not getattr(check.verify, "known_good", ()) and not getattr(
-            check.verify, "known_bad", ()
-        ):
+        examples = [
+            e for kind in ("known_good", "known_bad") for e in getattr(check.verify, kind, ())
+        ]
+        if len(lines) == 1 and not examples:
             lines = [f"{check.name}: has no examples, so nothing shows that it judges rightly; give "
                      "it `known_good` and `known_bad`, lists of (question, answer)"]  # fmt: skip
         for line in lines:
@@ -39,8 +40,10 @@ def list_(
         from agent.arms import DESCRIPTIONS
         from agent.errors import UnknownName
 
-        kinds = {"tasks": resolve.TASKS, "verifiers": resolve.VERIFIERS,
-                 "models": resolve.MODELS, "arms": DESCRIPTIONS}  # fmt: skip
+        kinds = {
+            "tasks": resolve.TASKS, "models": resolve.MODELS, "arms": DESCRIPTIONS,
+            "verifiers": {**resolve.VERIFIERS, **resolve.MADE_VERIFIERS},
+        }  # fmt: skip
         if kind not in kinds:
             raise UnknownName("kind", kind, kinds)
         width = max(map(len, kinds[kind]))

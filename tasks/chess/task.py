@@ -108,6 +108,7 @@ class Chess:
     name = "chess"
     verifiers: Sequence[str] = ("chess-legality",)
     oracle_verifiers: Sequence[str] = ("chess-legality",)
+    styles: Sequence[str] = prompts.STYLES
 
     def __init__(
         self,
