@@ -177,7 +177,9 @@ def verifier(spec: str, model: Model | None = None) -> AnyVerifier:
             return make(*(verifier(part, model) for part in _parts(spec)))
     source, _, name = spec.rpartition(":")
     if not source or re.match(r"[\w-]+\(", spec):
-        raise UnknownName("verifier", spec.partition("(")[0], [*VERIFIERS, *MODEL_VERIFIERS, *MADE_VERIFIERS])
+        raise UnknownName(
+            "verifier", spec.partition("(")[0], [*VERIFIERS, *MODEL_VERIFIERS, *MADE_VERIFIERS]
+        )
     try:
         module = _from_file(Path(source)) if source.endswith(".py") else _module(source)
     except ErrataError:

@@ -110,13 +110,13 @@ def agreed(suites: Iterable[dict[str, str]]) -> list[str]:
 
 
 def _lines(text: str, entry: str) -> Iterator[str]:
-    # A base model goes on where its prompt ends: in the middle of the first assertion.
-    if not text.lstrip().startswith(("assert", "`", "#")) and f"assert {entry}(" not in text:
-        text = f"assert {entry}({text}"
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines()):
         line = line.strip().strip("`")
         if line.startswith("assert"):
             yield line
+        elif number == 0:
+            # A base model goes on where its prompt ends: in the middle of the first assertion.
+            yield f"assert {entry}({line}"
 
 
 def _literal(statement: ast.stmt, entry: str) -> tuple[str, str] | None:
