@@ -64,8 +64,8 @@ def check(
         if jsonl is not None:
             jobs: Iterable[Job] = _lines(jsonl)
         elif program is not None and tests is not None:
-            state = {"tests": _text(tests), "entry": entry}
-            jobs = [_job({"id": str(program), "answer": _text(program), "state": state}, "")]
+            record = {"id": str(program), "answer": _text(program)}
+            jobs = [_job({**record, "state": {"tests": _text(tests), "entry": entry}}, "")]
         elif question is not None and answer is not None:
             state = _json(question, "--question")
             jobs = [_job({"id": None, "answer": answer, "state": state}, "")]

@@ -328,6 +328,8 @@ def header(title: Json, c: Comparison | None = None) -> Text:
         f"arms {', '.join(identity['arms'])}",
         *_verifier_versions(identity["arms"]),
     ]
+    if title.get("isolation"):
+        parts.append(f"programs run in isolation {title['isolation']}")
     if "prompts" in task:
         parts.append(f"prompts version {task['prompts']}")
     if c is not None and c.same_prompts is not None:

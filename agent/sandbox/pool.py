@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import struct
 import time
@@ -26,6 +27,9 @@ GRACE = 0.25
 
 RUNS = 3
 """How often a job is begun whose worker died before its verdict."""
+
+LINGER = 0.1
+"""Seconds that a candidate may stay after its verdict."""
 
 JOBS_OF_A_JUDGE = 500
 """After so many jobs a judge is replaced, whatever its tests may have left behind."""
@@ -89,11 +93,11 @@ class _Worker:
         else:
             self.ended.pop(message["ended"]).set_result(message["status"])
 
-    def fork(self, role: str, descriptor: int) -> int:
+    def fork(self, role: str, descriptor: int, *, disk: bool = False) -> int:
         """A new process in the box, with one socket; its number. Raises `WorkerDied`."""
         self._children += 1
         self.ended[self._children] = self.loop.create_future()
-        command = json.dumps({"do": role, "child": self._children}).encode()
+        command = json.dumps({"do": role, "child": self._children, "disk": disk}).encode()
         try:
             socket.send_fds(self.control, [command], [descriptor])
         except OSError:
@@ -118,7 +122,9 @@ class _Worker:
                 if do == "run":
                     link, theirs = socket.socketpair()
                     with theirs:
-                        candidate = self.fork("candidate", theirs.fileno())
+                        candidate = self.fork(
+                            "candidate", theirs.fileno(), disk=_writes(job["program"])
+                        )
                     ending = self.ended[candidate]
                 said = await judge.said({**job, "do": do, "known": self.box.packages}, link)
         except BaseException as error:
@@ -132,13 +138,18 @@ class _Worker:
             if any(f["kind"] == "died" for f in said["failures"]):
                 with contextlib.suppress(TimeoutError):  # how it died is told a moment later
                     said["ended"] = await asyncio.wait_for(asyncio.shield(ending), GRACE)
-            self.tell(do="kill", child=candidate)
+            # It ends by itself when its judge hangs up; one that does not is ended.
+            self.loop.call_later(LINGER, self._end, candidate)
         judge.jobs += 1
         if judge.jobs < JOBS_OF_A_JUDGE and job.get("trusted", True):
             self.idle.append(judge)
         else:
             judge.end()
         return said
+
+    def _end(self, child: int) -> None:
+        if child in self.ended and self.alive:
+            self.tell(do="kill", child=child)
 
     async def _kill(self, child: int) -> None:
         """End a process and wait until it is gone."""
@@ -408,6 +419,17 @@ async def _started(box: Box) -> _Worker:
         worker.close()
         raise
     return worker
+
+
+_WRITERS = re.compile(
+    r"\b(?:open|os|io|tempfile|pathlib|shutil|sqlite3|dbm|shelve|codecs|fileinput|logging|zipfile"
+    r"|tarfile|exec|eval|compile|importlib|__\w+__)\b"
+)
+
+
+def _writes(program: str) -> bool:
+    """Whether a program may want a disk. It is a millisecond dearer; without one a write fails."""
+    return _WRITERS.search(program) is not None
 
 
 _HEAD = struct.Struct("!I")

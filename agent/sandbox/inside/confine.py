@@ -35,16 +35,16 @@ class Limits:
     """Bytes of the private temporary folder; 0 where there is none."""
 
 
-def confine(limits: Limits, seccomp: bytes, parent: int, *, judge: bool) -> None:
-    """Private disk, limits, no capability, and the system calls of `seccomp` alone.
+def confine(limits: Limits, seccomp: bytes, parent: int, *, disk: bool, judge: bool) -> None:
+    """A private disk where one is wanted, limits, no capability, and the system calls of `seccomp` alone.
 
-    A judge serves many candidates, one after the other, and writes nothing: it has no disk and
-    no limit of processor time, the host ends it. Raises `OSError` where any of it fails: then nothing may run.
+    A judge serves many candidates, one after the other: it has no limit of processor time, the
+    host ends it. Raises `OSError` where any of it fails: then nothing may run.
     """
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     if os.getppid() != parent:
         os._exit(1)  # it died before the signal was arranged
-    if limits.disk and not judge:
+    if limits.disk and disk:
         _private_disk(limits.disk)
     _limit(limits, resource.RLIM_INFINITY if judge else limits.seconds)
     _drop_capabilities()

@@ -76,7 +76,7 @@ class Server:
         elif command["do"] == "kill":
             self._kill(command["child"])
         else:
-            self._start(command["do"], command["child"], descriptors[0])
+            self._start(command, descriptors[0])
         return True
 
     def _load(self, modules: list[str]) -> None:
@@ -84,15 +84,15 @@ class Server:
         gc.freeze()
         self._tell({"loaded": modules, "missing": missing})
 
-    def _start(self, role: str, child: int, descriptor: int) -> None:
+    def _start(self, command: dict[str, Any], descriptor: int) -> None:
         me = os.getpid()
         pid = _fork()
         if pid == 0:
-            self._become(role, me, descriptor)
+            self._become(command["do"], me, descriptor, command["disk"])
         os.close(descriptor)
-        self.children[child] = pid
+        self.children[command["child"]] = pid
 
-    def _become(self, role: str, parent: int, descriptor: int) -> None:
+    def _become(self, role: str, parent: int, descriptor: int, disk: bool) -> None:
         """The rest of a child's life; never returns."""
         code = 1
         try:
@@ -101,11 +101,9 @@ class Server:
             # 0 to 2 lead nowhere, 3 to the other side, and there is nothing else.
             os.dup2(descriptor, 3, inheritable=False)
             os.closerange(4, 4096)
-            candidate_s = role == "candidate"
-            confine(self.limits, self.seccomp, parent, judge=not candidate_s)
-            random.seed(0)  # the same program gets the same verdict
+            confine(self.limits, self.seccomp, parent, disk=disk, judge=role == "judge")
             gc.enable()
-            (candidate if candidate_s else judge).serve(socket.socket(fileno=3))
+            {"candidate": candidate, "judge": judge}[role].serve(socket.socket(fileno=3))
             code = 0
         finally:
             os._exit(code)
@@ -133,7 +131,12 @@ def _fork() -> int:
 
     They cost as much as the fork itself, and serve programs with threads; this one has none.
     """
-    return int(_without_hooks()) if _without_hooks else os.fork()
+    if _without_hooks:
+        return int(_without_hooks())
+    pid = os.fork()
+    if pid == 0:
+        random.seed(0)  # what a hook has just undone
+    return pid
 
 
 _without_hooks = getattr(ctypes.PyDLL(None), "_Fork", None)  # of glibc from 2.34 on
@@ -157,6 +160,7 @@ def main() -> None:
     sys.set_int_max_str_digits(100_000)
     for module in (*COMMON, *(() if settings["files"] else OTHERS)):
         _imported(module)
+    random.seed(0)  # every child draws the same: the same program gets the same verdict
     gc.collect()
     gc.disable()  # a collection in a child would copy every page of the parent
     gc.freeze()
