@@ -45,7 +45,7 @@ async def compare_async(
     seed: int = 1,
     out: str | Path | None = None,
     concurrency: int = 48,
-    max_attempts: int = 3,
+    max_attempts: int | None = None,
     after_error: AfterError = "leave",
     budget: Budget | None = None,
     progress: Progress | None = None,
@@ -101,7 +101,7 @@ def arms_for(
     verifiers: Sequence[str | AnyVerifier] | None = None,
     *,
     model: Model | None = None,
-    max_attempts: int = 3,
+    max_attempts: int | None = None,
     after_error: AfterError = "leave",
 ) -> list[Arm]:
     """Arms with their verifiers: their own, or the given ones, or the task's.
@@ -120,7 +120,7 @@ def arms_for(
         if isinstance(given, str):
             chosen = arm(given)
             update: dict[str, Any] = {"after_error": after_error}
-            if chosen.max_attempts > 1:
+            if max_attempts is not None and chosen.max_attempts > 1:
                 update["max_attempts"] = max_attempts
             chosen = chosen.model_copy(update=update)
         else:

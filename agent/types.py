@@ -179,7 +179,7 @@ class Step(Frozen):
     accepted: int
     """Index of the accepted attempt."""
     exhausted: bool = False
-    """No attempt passed: the best one was taken."""
+    """No attempt passed, or no answer won the vote: the best one was taken."""
 
     @property
     def answer(self) -> Answer:

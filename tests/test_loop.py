@@ -107,8 +107,8 @@ def test_the_first_question_is_the_same_to_the_byte_in_every_arm() -> None:
         chosen = arm(name, is_next)
         trace, asked = play(lambda q, s: str(q.state["last"] + 1), chosen)
         whole = [(q.model_dump_json().encode(), q.prefix.encode(), q.hash) for q in asked]
-        # The last of each step's questions under best-of-n are resamples of the first.
-        firsts[name] = whole[:: chosen.max_attempts if chosen.select == "best" else 1]
+        # Further questions of a step are resamples of its first one.
+        firsts[name] = whole[:: len(trace.steps[0].attempts)]
         hashes = [s.attempts[0].prompt_hash for s in trace.steps]
         assert hashes == [s.question.hash for s in trace.steps]
     assert len({tuple(f) for f in firsts.values()}) == 1

@@ -33,7 +33,9 @@ Verifiers = Annotated[
 ]
 Horizon = Annotated[int, typer.Option(help="Answers of the model in an episode.")]
 Seed = Annotated[int, typer.Option(help="Of the first episode.")]
-Attempts = Annotated[int, typer.Option(help="Samples per step at most.", min=1)]
+Attempts = Annotated[
+    int | None, typer.Option(help="Samples per step at most; default 3, of a vote 20.", min=1)
+]
 AfterErrorOption = Annotated[
     Literal["stop", "leave", "repair"],
     typer.Option(help="After an accepted error: stop, leave it in the context, or repair that."),
@@ -162,7 +164,7 @@ def task_options(pairs: list[str] | None, **named: Any) -> dict[str, str]:
 
 
 def the_arms(
-    names: str, verifiers: list[str] | None, task: Task[Any], model: Model, attempts: int
+    names: str, verifiers: list[str] | None, task: Task[Any], model: Model, attempts: int | None
 ) -> list[Arm]:
     """Arms by their names with commas, with the verifiers of the run."""
     from agent.api import arms_for

@@ -53,7 +53,7 @@ def compare(
     seed: Seed = 1,
     out: Annotated[Path | None, typer.Option(help="Run directory.")] = None,
     concurrency: Annotated[int, typer.Option(help="Episodes at once.", min=1)] = 48,
-    max_attempts: Attempts = 3,
+    max_attempts: Attempts = None,
     after_error: Annotated[
         str,
         typer.Option(
@@ -134,7 +134,7 @@ def run(
     verifier: Verifiers = None,
     horizon: Horizon = 60,
     seed: Seed = 1,
-    max_attempts: Attempts = 3,
+    max_attempts: Attempts = None,
     after_error: AfterErrorOption = "leave",
     style: Style = None,
     start: Start = None,
