@@ -43,6 +43,16 @@ _ROOT = "/box"
 
 _START = "import sys; sys.path.insert(0, {root!r}); from inside.server import main; main()"
 _BUILD = "import sys; sys.path.insert(0, {root!r}); from inside.rooms import enter; enter()"
+_STEP_DOWN = (
+    "import sys; sys.path.insert(0, {root!r}); from inside.rooms import step_down; step_down()"
+)
+
+_FIRST_TO_GO = ["/bin/sh", "-c", 'echo 1000 >/proc/self/oom_score_adj; exec "$@"', "sh"]
+"""Where the machine runs out of memory, the kernel takes what is in a box, not what started it."""
+
+TASKS_IN_A_BOX, TASKS_OF_A_USER = 256, 4096
+"""Threads and processes at most. The kernel counts those of one user in one user namespace, which a
+box has to itself; without, it counts all that the user runs, on a desktop a thousand and more."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +67,21 @@ class Box:
     def command(self, control: int) -> list[str]:
         """What to run; `control` is the descriptor of the server's socket."""
         argv = [str(control), json.dumps(self.settings())]
-        if self.level == "bubblewrap":
-            return [*self._bubblewrap(), *_python(_START, _ROOT), *argv]
-        if self.level == "namespaces":
-            # The first Python builds the room, from what it is told; the second one lives in it.
-            room = json.dumps(
-                {"show": list(self._shown()), "then": [*_python(_START, _ROOT), *argv]}
-            )
-            return [*_unshare(), *_python(_BUILD, str(INSIDE.parent)), room]
         if self.level == "container":
             return [*_podman(control), "python3", *_python(_START, _ROOT)[1:], *argv]
-        return [*_python(_START, str(INSIDE.parent)), *argv]
+        if self.level not in ("bubblewrap", "namespaces"):
+            return [*_python(_START, str(INSIDE.parent)), *argv]
+        then = [*_python(_START, _ROOT), *argv]
+        if self.level == "bubblewrap":
+            entered = [*self._bubblewrap(), *then]
+        else:
+            # The first Python builds the room, from what it is told; the second one lives in it.
+            room = json.dumps({"show": list(self._shown()), "then": then})
+            entered = [*_unshare(), *_python(_BUILD, str(INSIDE.parent)), room]
+        if os.getuid() != 0:
+            return entered
+        told = {"show": [path for path, _ in self._shown()], "uid": NOBODY, "then": entered}
+        return [*_python(_STEP_DOWN, str(INSIDE.parent)), json.dumps(told)]
 
     def settings(self) -> dict[str, Any]:
         """What the server is told."""
@@ -80,9 +94,12 @@ class Box:
         return {
             "seccomp": seccomp.program(files=boxed).hex() if filtered else "",
             "files": self.level != "sealed" and not closed,
-            "seconds": int(self.limits.seconds) + 1,
-            "memory": self.limits.memory << 20,
-            "disk": self.limits.disk << 20 if boxed else 0,
+            "limits": {
+                "seconds": int(self.limits.seconds) + 1,
+                "memory": self.limits.memory << 20,
+                "disk": self.limits.disk << 20 if boxed else 0,
+                "tasks": TASKS_IN_A_BOX if boxed else TASKS_OF_A_USER,
+            },
             "paths": [f"{_ROOT}/packages"] if boxed else self._package_folders(),
             "uid": NOBODY if bare_root and self.level != "container" else None,
         }
@@ -90,7 +107,7 @@ class Box:
     def start(self, control: int) -> subprocess.Popen[bytes]:
         """Start the server; it has a clean environment and no descriptor but its socket."""
         return subprocess.Popen(
-            self.command(control), pass_fds=[control], env=_ENVIRONMENT, cwd="/",
+            [*_FIRST_TO_GO, *self.command(control)], pass_fds=[control], env=_ENVIRONMENT, cwd="/",
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
@@ -104,10 +121,12 @@ class Box:
             "--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "box",
             # For the private disk of each candidate, which then gives it up.
             "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN",
-            "--tmpfs", "/tmp", "--dev", "/dev",
+            "--dir", "/tmp",
         ]  # fmt: skip
         for source, target in self._shown():
             command += ["--ro-bind", source, target]
+        for device in ("null", "zero", "urandom"):
+            command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
         # Nothing else is to be written: not even the box's own empty folders.
         return [*command, "--remount-ro", "/", "--chdir", "/tmp", "--"]
 

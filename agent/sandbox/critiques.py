@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from agent.sandbox.inside.proxies import printable
 from agent.sandbox.jobs import Limit, Limits, Tests
 
 BUDGET = 600
@@ -109,4 +110,5 @@ def _where(lines: list[int], program: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
+    text = printable(text)
     return text if len(text) <= most else f"{text[: most - 4].rstrip()} ..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, Literal
 
@@ -13,6 +14,10 @@ Outcome = Literal["pass", "fail", "void", "error"]
 """`void`: the tests prove nothing. `error`: the sandbox or the tests are broken, not the program."""
 
 Limit = Literal["seconds", "processor", "memory", "output", "data", "processes"]
+
+
+MOST_TESTS = 5_000_000
+"""Bytes of tests, as JSON."""
 
 
 class Limits(Frozen):
@@ -55,6 +60,13 @@ class Tests(Frozen):
             needed = {"input", "output"} if "input" in case else {"args", "expected"}
             if missing := needed - case.keys():
                 raise ValueError(f"a case lacks {' and '.join(sorted(missing))}: {case!r:.120}")
+        try:
+            size = len(self.model_dump_json())
+            json.dumps(self.cases)
+        except (TypeError, ValueError):
+            raise ValueError("the tests hold what JSON has no word for") from None
+        if size > MOST_TESTS:
+            raise ValueError(f"the tests are larger than {MOST_TESTS:,} bytes")
         if not (self.code.strip() or self.doctest.strip() or self.cases):
             raise ValueError("there are no tests")
         return self
@@ -67,9 +79,8 @@ class Tests(Frozen):
     @property
     def key(self) -> str:
         """The same for tests that ask the same."""
-        return json.dumps(
-            self.model_dump(exclude={"hidden", "trusted"}), sort_keys=True, default=str
-        )
+        asked = self.model_dump(exclude={"hidden", "trusted"})
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 class Result(Frozen):

@@ -16,14 +16,19 @@ from typing import Any, NamedTuple
 from agent.errors import ErrataError, MissingTool, UsageError
 from agent.sandbox.boxes import AUTOMATIC, LEVELS, Box, Level, installed
 from agent.sandbox.critiques import critique, failure_of, limit_of
+from agent.sandbox.inside.wire import MAX_FRAME
 from agent.sandbox.jobs import Limit, Limits, Result, Tests
 from agent.sandbox.probe import PROBE, Probe
+from agent.sandbox.said import read
 
 STARTS_WITHIN = 20.0
 """Seconds that a server may take to come up; on an idle machine it takes a third of one."""
 
 GRACE = 0.25
-"""Seconds from a limit to the verdict on it."""
+"""Seconds to learn how a process ended that is known to be gone."""
+
+STOPS_WITHIN = 5.0
+"""Seconds that a killed process may take to be gone; if it is not by then, its server hangs."""
 
 RUNS = 3
 """How often a job is begun whose worker died before its verdict."""
@@ -38,8 +43,19 @@ PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "
 """What `import pytest` in tests needs in the box."""
 
 
+MOST_PROGRAM = 500_000
+"""Characters of a program."""
+
+MOST_KNOWN = 256
+"""Tests that are kept taken to pieces, the last ones."""
+
+
 class WorkerDied(ErrataError):
     """A fork server or a judge is gone without a word; what it had begun is begun again."""
+
+
+class _NotStarted(WorkerDied):
+    """There was no process for a candidate: no program had a part in that."""
 
 
 class _TooLong(Exception):
@@ -63,7 +79,11 @@ class _Worker:
         ours.setblocking(False)
         self.control = ours
         with theirs:
-            self.process = box.start(theirs.fileno())
+            try:
+                self.process = box.start(theirs.fileno())
+            except BaseException:
+                ours.close()
+                raise
         self.loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self.loop.create_future()
         self.ended: dict[int, asyncio.Future[int]] = {}
@@ -105,9 +125,11 @@ class _Worker:
         return self._children
 
     def tell(self, **command: Any) -> None:
-        """Send a command, if anybody is there."""
-        with contextlib.suppress(OSError):
+        """Send a command, if anybody is there; a server that takes none is given up."""
+        try:
             self.control.send(json.dumps(command).encode())
+        except OSError:
+            self.close()
 
     async def said(self, do: str, job: dict[str, Any]) -> dict[str, Any]:
         """Have a job done by a judge, with a candidate where it needs one.
@@ -115,7 +137,9 @@ class _Worker:
         Raises `_TooLong` at the limit of time, `WorkerDied` where there is no word.
         """
         await self.load(job.get("modules", ()))
-        judge = self.idle.pop() if self.idle else _Judge(self)
+        # Tests of a stranger see nothing of other tests, and leave nothing to them.
+        alone = not job.get("trusted", True) or job.get("evaluates", False)
+        judge = self.idle.pop() if self.idle and not alone else _Judge(self)
         candidate, link = None, None
         try:
             async with asyncio.timeout(self.box.limits.seconds):
@@ -127,10 +151,15 @@ class _Worker:
                         )
                     ending = self.ended[candidate]
                 said = await judge.said({**job, "do": do, "known": self.box.packages}, link)
+            if do == "run" and said["outcome"] == "error":
+                raise _NotStarted(said["reason"])
         except BaseException as error:
             judge.end()
-            if candidate is not None:
-                await self._kill(candidate)
+            if link is not None:
+                link.close()
+            if candidate is not None and not await self._killed(candidate):
+                self.close()
+                raise WorkerDied("its fork server hangs") from None
             if isinstance(error, TimeoutError):
                 raise _TooLong from None
             raise
@@ -141,7 +170,7 @@ class _Worker:
             # It ends by itself when its judge hangs up; one that does not is ended.
             self.loop.call_later(LINGER, self._end, candidate)
         judge.jobs += 1
-        if judge.jobs < JOBS_OF_A_JUDGE and job.get("trusted", True):
+        if judge.jobs < JOBS_OF_A_JUDGE and not alone:
             self.idle.append(judge)
         else:
             judge.end()
@@ -151,13 +180,16 @@ class _Worker:
         if child in self.ended and self.alive:
             self.tell(do="kill", child=child)
 
-    async def _kill(self, child: int) -> None:
-        """End a process and wait until it is gone."""
+    async def _killed(self, child: int) -> bool:
+        """End a process; is it gone."""
         ending = self.ended.get(child)
         self.tell(do="kill", child=child)
         if ending is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(ending), GRACE)
+            try:
+                await asyncio.wait_for(asyncio.shield(ending), STOPS_WITHIN)
+            except TimeoutError:
+                return False
+        return True
 
     async def load(self, modules: Sequence[str]) -> None:
         """Import modules in the server, once, so that every job has them."""
@@ -168,7 +200,12 @@ class _Worker:
             self.tell(do="load", modules=new)
             while self.idle:  # they were forked without
                 self.idle.pop().end()
-        await asyncio.gather(*(self.loaded[m] for m in modules))
+        try:
+            async with asyncio.timeout(STARTS_WITHIN):
+                await asyncio.gather(*(asyncio.shield(self.loaded[m]) for m in modules))
+        except TimeoutError:
+            self.close()
+            raise WorkerDied(f"it can't load {', '.join(modules)}") from None
 
     def close(self) -> None:
         """End the server and everything in its box."""
@@ -181,13 +218,20 @@ class _Worker:
             self.idle.pop().end()
         self.process.kill()
         self.process.wait()
-        if self.process.stderr:
-            self.process.stderr.close()
+        why = f"its fork server is gone{self._last_words()}"
         waiting: list[asyncio.Future[Any]] = [self.ready, *self.ended.values()]
         for future in [*waiting, *self.loaded.values()]:
             if not future.done():
-                future.set_exception(WorkerDied("its fork server is gone"))
+                future.set_exception(WorkerDied(why))
                 future.exception()  # looked at: nobody may be waiting for it
+
+    def _last_words(self) -> str:
+        with self.process.stderr or contextlib.nullcontext() as stderr:
+            if stderr is None:
+                return ""
+            os.set_blocking(stderr.fileno(), False)
+            said = (stderr.read() or b"").decode("utf-8", "replace").strip()
+        return f": {said.splitlines()[-1][:300]}" if said else ""
 
 
 class _Judge:
@@ -198,7 +242,11 @@ class _Judge:
         self.sock, theirs = socket.socketpair()
         self.sock.setblocking(False)
         with theirs:
-            self.number = worker.fork("judge", theirs.fileno())
+            try:
+                self.number = worker.fork("judge", theirs.fileno())
+            except WorkerDied:
+                self.sock.close()
+                raise
 
     async def said(self, job: dict[str, Any], link: socket.socket | None) -> dict[str, Any]:
         """Hand over a job with its end of the link to the candidate; its answer."""
@@ -210,9 +258,11 @@ class _Judge:
                     sent = socket.send_fds(self.sock, [framed], [link.fileno()])
                 framed = framed[sent:]
             await loop.sock_sendall(self.sock, framed)
-            return await _received(loop, self.sock)
+            return read(job["do"], await _received(loop, self.sock))
         except OSError:
             raise WorkerDied("its judge is gone") from None
+        except ValueError:
+            raise WorkerDied("its judge said what is no message") from None
 
     def end(self) -> None:
         """End its process."""
@@ -327,23 +377,39 @@ class Sandbox:
         Tests that a program passes which does nothing are void: they prove nothing.
         """
         await self.prepare()
-        if tests.key not in self._known:
-            self._known[tests.key] = asyncio.ensure_future(self._learn(tests))
-        known = await asyncio.shield(self._known[tests.key])
+        if len(program) > MOST_PROGRAM:
+            told = f"The program is longer than {MOST_PROGRAM:,} characters."
+            return self._result(outcome="fail", limit="data", critique=told)
+        known = await self._knowledge(tests)
         return known.void or await self._result_of("run", program, tests, known)
+
+    async def _knowledge(self, tests: Tests) -> _Known:
+        """What `_learn` finds out, once for the same tests."""
+        key = tests.key
+        if key not in self._known:
+            self._known[key] = asyncio.ensure_future(self._learn(tests))
+            while len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+        known = await asyncio.shield(self._known[key])
+        if known.void is not None and known.void.outcome == "error":
+            self._known.pop(key, None)  # it may be better next time
+        return known
 
     async def _learn(self, tests: Tests) -> _Known:
         """Take tests to pieces, and see whether they fail a program that does nothing."""
+        asked = {"code": tests.code, "doctest": tests.doctest, "entry": tests.entry}
         try:
-            said = await self._said("prepare", {"code": tests.code, "doctest": tests.doctest})
-        except (_TooLong, WorkerDied) as error:
-            said = {"wrong": str(error) or "they take too long"}
-        if "wrong" in said:
+            said = await self._said("prepare", asked)
+        except _TooLong:
+            said = {"wrong": "they take too long"}
+        except WorkerDied as error:
+            said = {"wrong": str(error)}
+        if said["wrong"]:
             reason = f"the tests can't be read: {said['wrong']}"
             return _Known({}, self._result(outcome="error", reason=reason))
         known = _Known(said, None)
         result = await self._result_of("stub", "", tests, known)
-        if result.outcome == "error":
+        if result.outcome in ("error", "void"):
             return _Known(said, result)
         if result.outcome == "pass":
             reason = "a program that does nothing passes these tests"
@@ -364,8 +430,13 @@ class Sandbox:
             return self._result(
                 began, outcome="fail", limit=limit, failure="limit_seconds", critique=told
             )
-        except WorkerDied:
-            reason = f"the sandbox died at it {RUNS} times"
+        except WorkerDied as error:
+            if do == "run" and not isinstance(error, _NotStarted) and await self._sound(job):
+                told = "The program brings down the process that runs its tests."
+                return self._result(
+                    began, outcome="fail", limit="data", failure="limit_data", critique=told
+                )
+            reason = f"the sandbox died at it {RUNS} times: {error}"
             return self._result(began, outcome="error", reason=reason)
         limit = limit_of(said)
         return self._result(
@@ -379,13 +450,26 @@ class Sandbox:
 
         Raises `_TooLong` at the limit of time, `WorkerDied` when nothing helps.
         """
+        died = WorkerDied("it never began")
         async with self._slots:
             for _ in range(RUNS):
                 slot = self._next = (self._next + 1) % self._count
-                with contextlib.suppress(WorkerDied):
+                try:
                     worker = await self._worker(slot)
                     return await worker.said(do, job)
-        raise WorkerDied("its fork server is gone")
+                except WorkerDied as error:
+                    died = error
+        raise died
+
+    async def _sound(self, job: dict[str, Any]) -> bool:
+        """Does the same job end well with a program that does nothing."""
+        try:
+            await self._said("stub", job)
+        except WorkerDied:
+            return False
+        except _TooLong:
+            pass
+        return True
 
     async def _worker(self, slot: int) -> _Worker:
         async with self._starting[slot]:
@@ -415,8 +499,10 @@ async def _started(box: Box) -> _Worker:
     worker = _Worker(box)
     try:
         await asyncio.wait_for(asyncio.shield(worker.ready), STARTS_WITHIN)
-    except (TimeoutError, WorkerDied):
+    except BaseException as error:
         worker.close()
+        if isinstance(error, TimeoutError):
+            raise WorkerDied(f"its fork server did not start in {STARTS_WITHIN:g} s") from None
         raise
     return worker
 
@@ -433,7 +519,6 @@ def _writes(program: str) -> bool:
 
 
 _HEAD = struct.Struct("!I")
-_MOST = 1_000_000
 
 
 def _framed(message: Any) -> bytes:
@@ -441,16 +526,14 @@ def _framed(message: Any) -> bytes:
     return _HEAD.pack(len(body)) + body
 
 
-async def _received(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> dict[str, Any]:
-    """The one message of a judge. Raises `WorkerDied` where it ends without one."""
-    data = b""
-    while len(data) < _HEAD.size or len(data) < _HEAD.size + _HEAD.unpack(data[:4])[0] <= _MOST:
+async def _received(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> bytes:
+    """The one message of a judge, undecoded. Raises `WorkerDied` where it ends without one."""
+    data = bytearray()
+    while len(data) < _HEAD.size or len(data) < _HEAD.size + _HEAD.unpack_from(data)[0]:
         part = await loop.sock_recv(sock, 65536)
         if not part:
             raise WorkerDied("its judge is gone")
         data += part
-    try:
-        said: dict[str, Any] = json.loads(data[_HEAD.size :])
-    except ValueError:
-        raise WorkerDied("its judge said what is no message") from None
-    return said
+        if len(data) > MAX_FRAME:
+            raise WorkerDied("its judge says too much")
+    return bytes(data[_HEAD.size :])

@@ -25,7 +25,7 @@ wait4 waitid
 
 _DESCRIPTORS = """
 read readv pread64 preadv write writev pwrite64 pwritev lseek close close_range dup dup2 dup3
-fcntl fstat poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait
+fstat poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait
 epoll_pwait eventfd2 pipe pipe2 recvfrom recvmsg shutdown getsockopt getsockname getpeername
 """
 
@@ -35,6 +35,14 @@ getcwd chdir fchdir getdents getdents64 statfs fstatfs umask flock ftruncate tru
 fsync fdatasync mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink
 symlinkat chmod fchmod fchmodat utimensat utime utimes futimesat fadvise64 copy_file_range sendfile
 """
+
+# Not F_SETOWN and F_SETSIG, which have the kernel send any signal to any process of the same user;
+# no notices, leases, seals, nor bigger pipes.
+_FCNTL = {
+    "F_DUPFD": 0, "F_GETFD": 1, "F_SETFD": 2, "F_GETFL": 3, "F_SETFL": 4, "F_GETLK": 5,
+    "F_SETLK": 6, "F_SETLKW": 7, "F_OFD_GETLK": 36, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38,
+    "F_DUPFD_CLOEXEC": 1030, "F_GETPIPE_SZ": 1032,
+}  # fmt: skip
 
 _CLONE_THREAD = 0x00010000
 _AF_UNIX, _SOCK_STREAM, _SOCK_KIND = 1, 1, 0xF
@@ -63,6 +71,8 @@ def program(*, files: bool) -> bytes:
     _allow(rules, "prlimit64", seccomp.Arg(0, seccomp.EQ, 0))
     for request in (_TCGETS, _FIOCLEX, _FIONBIO, _FIONREAD):
         _allow(rules, "ioctl", seccomp.Arg(1, seccomp.EQ, request))
+    for command in _FCNTL.values():
+        _allow(rules, "fcntl", seccomp.Arg(1, seccomp.EQ, command))
     for option in (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA):
         _allow(rules, "prctl", seccomp.Arg(0, seccomp.EQ, option))
     return _exported(rules)

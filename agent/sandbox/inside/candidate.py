@@ -44,7 +44,8 @@ class Candidate:
         self.objects: list[Any] = []
 
     def serve(self) -> None:
-        """Answer one request after the other."""
+        """Say that it is there, then answer one request after the other."""
+        self.link.send("ready")
         while True:
             try:
                 self.reply(self.link.receive())

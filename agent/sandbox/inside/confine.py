@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 _SECCOMP_MODE_FILTER = 2
 _MS_NOSUID, _MS_NODEV, _MS_PRIVATE, _MS_REC = 2, 4, 1 << 18, 1 << 14
 _CLONE_NEWNS = 0x00020000
@@ -33,6 +34,8 @@ class Limits:
     """Bytes of address space."""
     disk: int
     """Bytes of the private temporary folder; 0 where there is none."""
+    tasks: int
+    """Processes and threads of its user, with all others in the box."""
 
 
 def confine(limits: Limits, seccomp: bytes, parent: int, *, disk: bool, judge: bool) -> None:
@@ -46,8 +49,10 @@ def confine(limits: Limits, seccomp: bytes, parent: int, *, disk: bool, judge: b
         os._exit(1)  # it died before the signal was arranged
     if limits.disk and disk:
         _private_disk(limits.disk)
-    _limit(limits, resource.RLIM_INFINITY if judge else limits.seconds)
+    _limit(limits, disk=disk, judge=judge)
     _drop_capabilities()
+    # No core dump, which on many systems goes to a program of root's; no look by its like.
+    _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     if seccomp:
         program = _Program(len(seccomp) // 8, seccomp)
@@ -62,16 +67,20 @@ def _private_disk(size: int) -> None:
     os.chdir("/tmp")
 
 
-def _limit(limits: Limits, seconds: int) -> None:
+def _limit(limits: Limits, *, disk: bool, judge: bool) -> None:
     for what, value in (
         (resource.RLIMIT_AS, limits.memory),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, limits.disk),
+        (resource.RLIMIT_CPU, resource.RLIM_INFINITY if judge else limits.seconds),
+        (resource.RLIMIT_FSIZE, limits.disk if disk else 0),
         (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_NPROC, limits.tasks),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ):
+        most = resource.getrlimit(what)[1]
+        if most != resource.RLIM_INFINITY:  # no one may raise it
+            value = most if value == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(what, (value, value))
 
 

@@ -7,6 +7,7 @@ exception, or another of these. Nothing that the candidate defines runs here.
 from __future__ import annotations
 
 import builtins
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,10 +65,19 @@ class Remote:
         self.objects_allowed = objects_allowed
         self.calls = 0
         self.weak = 0
+        self.died = False
+        """Its process was gone when something was asked of it, whoever caught that."""
         self.last: Call | None = None
         self.classes: dict[str, type] = {}
         self._lent: list[Any] = []
         self._iterators: dict[int, Iterator[Any]] = {}
+
+    def begun(self) -> bool:
+        """Is its process there: it says so before any of the program runs in it."""
+        try:
+            return bool(self.link.receive() == "ready")
+        except (Closed, BadMessage):
+            return False
 
     def load(self, program: str) -> None:
         """Have the program run once; then its names are known."""
@@ -93,7 +103,8 @@ class Remote:
         if kind == "function":
             return Function(self, name, name)
         if kind is not None and kind.startswith(("class", "exception")):
-            return self._class(name, kind)
+            # Whether a class is due is for the tests to say, by its name, not for the candidate.
+            return self._class(name, kind) if is_class_name(name) else Function(self, name, name)
         self.calls += 1
         return self.request("name", name)
 
@@ -126,6 +137,7 @@ class Remote:
                     raise BadMessage("a message of an unknown kind")
                 self.link.send(self._answer(*rest))
         except Closed:
+            self.died = True
             raise CandidateDied from None
 
     def _message(self) -> list[Any]:
@@ -198,12 +210,18 @@ class Remote:
             raise BadMessage("an exception of an unknown kind")
         call = self.last or Call("the program")
         message = message[:2000]
-        call.raised = f"{classes[0]}: {message}" if message else classes[0]
-        call.lines, call.classes = lines, classes
+        call.classes = [printable(c[:80]) for c in classes[:5]]
+        call.raised = f"{call.classes[0]}: {printable(message)}" if message else call.classes[0]
+        call.lines = [n for n in lines[-3:] if 0 < n < 10_000_000]
         named = [self.classes[c] for c in classes if c in self.classes]
         error = _made(named[0] if named else _builtin(classes), message)
         error.__errata_candidate__ = True  # type: ignore[attr-defined]
         return error
+
+
+def is_class_name(name: str) -> bool:
+    """As classes are named: `Stack`, not `stack`."""
+    return name.lstrip("_")[:1].isupper()
 
 
 def _builtin(classes: Sequence[str]) -> type[Exception]:
@@ -228,8 +246,8 @@ class Stub(Remote):
     """A program that has every name and does nothing: what passes with it proves nothing."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.objects_allowed, self.calls, self.weak, self.last = False, 0, 0, None
-        self.classes = {}
+        self.objects_allowed, self.died, self.last = False, False, None
+        self.calls, self.weak, self.classes = 0, 0, {}
         self.kinds = dict.fromkeys(names, "function")
 
     def load(self, program: str) -> None:
@@ -281,8 +299,15 @@ _SPECIAL = (
     "eq", "ne", "lt", "le", "gt", "ge", "len", "bool", "contains", "getitem", "setitem", "delitem",
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "abs", "and", "or", "xor",
     "iadd", "isub", "hash", "repr", "str", "iter", "next", "call", "int", "float", "index",
-    "enter", "exit",
+    "enter",
 )  # fmt: skip
+
+_WITH_ANOTHER = {
+    "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow",
+    "and", "or", "xor", "iadd", "isub",
+}  # fmt: skip
+"""Between an object of the candidate and plain data these give an object again, or nothing: the
+True of an `__eq__` that always agrees would be the candidate's word on itself."""
 
 
 class _ThingType(type):
@@ -308,6 +333,14 @@ class Thing:
     _remote: Remote
     _number: int
 
+    def __exit__(self, *how: Any) -> bool:
+        error = how[1]
+        if error is not None and not isinstance(error, Exception):
+            return False  # its process died, or pytest has its say
+        swallowed = self._remote.call(self._number, "its exit", how, {}, special="exit")
+        # What fails the tests is not the candidate's to swallow.
+        return bool(swallowed) and not isinstance(error, AssertionError | BadMessage)
+
     def __getattr__(self, attribute: str) -> Any:
         return self._remote.request("get", self._number, attribute)
 
@@ -317,8 +350,14 @@ class Thing:
 
 def _forward(name: str) -> Callable[..., Any]:
     def method(self: Thing, *arguments: Any) -> Any:
+        with_data = name in _WITH_ANOTHER and not isinstance(arguments[0], Thing)
+        if with_data and arguments[0] is None and name in ("eq", "ne"):
+            return name == "ne"
         self._remote.weak += 1
-        return self._remote.call(self._number, f"its {name}", arguments, {}, special=name)
+        result = self._remote.call(self._number, f"its {name}", arguments, {}, special=name)
+        if with_data and not isinstance(result, Thing):
+            raise NotData(f"an object of class {type(self).__name__!r} where plain data is due")
+        return result
 
     return method
 
@@ -327,11 +366,38 @@ for _name in _SPECIAL:
     setattr(Thing, f"__{_name}__", _forward(_name))
 
 
+class _Repr(reprlib.Repr):
+    """As `repr`, but of the first items only, and never by a method of the candidate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 20
+        self.maxstring = self.maxother = self.maxlong = 400
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = 100
+        self.maxfrozenset = self.maxdeque = 100
+
+    def repr1(self, x: Any, level: int) -> str:
+        if isinstance(x, Thing):
+            return f"<{type(x).__name__} object>"
+        if isinstance(x, Function | _Iterator) or callable(x):
+            return f"<{getattr(x, '__name__', 'iterator')}>"
+        return super().repr1(x, level)
+
+
+_REPR = _Repr()
+
+
 def shown(value: Any) -> str:
-    """`repr`, cut; never of an object of the candidate."""
-    if isinstance(value, Thing):
-        return f"<{type(value).__name__} object>"
-    if isinstance(value, Function | _Iterator) or callable(value):
-        return f"<{getattr(value, '__name__', 'iterator')}>"
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:140]} ... {text[-40:]}"
+    """`repr`, cut and printable; whatever a candidate gave, it raises nothing."""
+    try:
+        text = _REPR.repr(value)
+    except BaseException:
+        text = f"<{type(value).__name__}>"
+    return printable(text if len(text) <= 200 else f"{text[:140]} ... {text[-40:]}")
+
+
+def printable(text: str) -> str:
+    """With escapes for what a terminal would obey, and what no file can hold."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -46,7 +46,7 @@ class Server:
     def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
         self.control = control
         self.seccomp = bytes.fromhex(settings["seccomp"])
-        self.limits = Limits(settings["seconds"], settings["memory"], settings["disk"])
+        self.limits = Limits(**settings["limits"])
         self.children: dict[int, int] = {}
         """Process id by the number that the host gave."""
 
@@ -86,7 +86,12 @@ class Server:
 
     def _start(self, command: dict[str, Any], descriptor: int) -> None:
         me = os.getpid()
-        pid = _fork()
+        try:
+            pid = _fork()
+        except OSError:  # no memory, or too many processes
+            os.close(descriptor)
+            self._tell({"ended": command["child"], "status": 1})
+            return
         if pid == 0:
             self._become(command["do"], me, descriptor, command["disk"])
         os.close(descriptor)
@@ -99,6 +104,7 @@ class Server:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # 0 to 2 lead nowhere, 3 to the other side, and there is nothing else.
+            os.dup2(1, 2)
             os.dup2(descriptor, 3, inheritable=False)
             os.closerange(4, 4096)
             confine(self.limits, self.seccomp, parent, disk=disk, judge=role == "judge")
@@ -131,15 +137,19 @@ def _fork() -> int:
 
     They cost as much as the fork itself, and serve programs with threads; this one has none.
     """
-    if _without_hooks:
-        return int(_without_hooks())
-    pid = os.fork()
-    if pid == 0:
-        random.seed(0)  # what a hook has just undone
+    if _without_hooks is None:
+        pid = os.fork()
+        if pid == 0:
+            random.seed(0)  # what a hook has just undone
+        return pid
+    pid = int(_without_hooks())
+    if pid < 0:  # never to be taken for a process: -1 stands for all of them
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
     return pid
 
 
-_without_hooks = getattr(ctypes.PyDLL(None), "_Fork", None)  # of glibc from 2.34 on
+_without_hooks = getattr(ctypes.PyDLL(None, use_errno=True), "_Fork", None)  # glibc from 2.34 on
 
 
 def _imported(module: str) -> bool:
@@ -152,7 +162,8 @@ def _imported(module: str) -> bool:
 
 def main() -> None:
     """`python -s -S -P -c ... CONTROL SETTINGS`: descriptor of the socket, settings as JSON."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+    control = socket.socket(fileno=os.dup(int(sys.argv[1])))
+    os.close(int(sys.argv[1]))  # a low number now: children close a few thousand of them
     settings = json.loads(sys.argv[2])
     sys.path.extend(settings["paths"])
     sys.argv[:] = [""]

@@ -38,10 +38,11 @@ class Closed(Exception):
 class Link:
     """Messages over a stream socket, each one after its length."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, descriptors: int = 0) -> None:
         self.sock = sock
+        self._most = descriptors
         self.descriptors: list[int] = []
-        """Handed over with a message and not yet taken."""
+        """Handed over with a message and not yet taken; where none may be, the kernel drops them."""
         self._read = b""
 
     def send(self, message: Any) -> None:
@@ -61,14 +62,14 @@ class Link:
             raise BadMessage(f"{length:,} bytes of data are more than {MAX_FRAME:,}")
         try:
             return json.loads(self._exactly(length))
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, MemoryError):
             raise BadMessage("data that can't be read") from None
 
     def _exactly(self, size: int) -> bytes:
         parts, have = [self._read], len(self._read)
         while have < size:
             try:
-                part, descriptors, _, _ = socket.recv_fds(self.sock, 1 << 16, 1)
+                part, descriptors, _, _ = socket.recv_fds(self.sock, 1 << 16, self._most)
             except OSError:
                 raise Closed from None
             self.descriptors += descriptors
@@ -165,10 +166,12 @@ _LEAVES: Mapping[str, tuple[tuple[type, ...], Callable[..., Any]]] = {
 }
 
 
-def decode(word: Any, handle: Handle) -> Any:
+def decode(word: Any, handle: Handle, depth: int = 0) -> Any:
     """The value of a word of `encode`. Raises `BadMessage` for anything else."""
     if type(word) in _SCALARS:
         return word
+    if depth > DEEPEST:
+        raise BadMessage("data nested too deep")
     try:
         if type(word) is not list or not word:
             raise BadMessage("data of an unknown kind")
@@ -182,12 +185,12 @@ def decode(word: Any, handle: Handle) -> Any:
                 raise BadMessage("data of an unknown kind")
             return make(*rest)
         if tag in _SEQUENCES:
-            return _SEQUENCES[tag](decode(v, handle) for v in rest)
+            return _SEQUENCES[tag](decode(v, handle, depth + 1) for v in rest)
         if tag == "d":
-            values = [decode(v, handle) for v in rest]
+            values = [decode(v, handle, depth + 1) for v in rest]
             return dict(zip(values[::2], values[1::2], strict=True))
         if tag == "q":
-            return deque((decode(v, handle) for v in rest[1:]), rest[0])
-    except (TypeError, ValueError, ArithmeticError, RecursionError):
+            return deque((decode(v, handle, depth + 1) for v in rest[1:]), rest[0])
+    except (TypeError, ValueError, ArithmeticError, RecursionError, MemoryError):
         raise BadMessage("data that can't be read") from None
     raise BadMessage("data of an unknown kind")
