@@ -41,7 +41,7 @@ def test_everything_there_is_can_be_listed(kind: str, named: str) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = "langchain openai scipy statsmodels numpy chess pydantic starlette"
+    heavy = "langchain openai scipy statsmodels numpy chess pydantic starlette rich asyncio"
     code = (
         "import sys, agent.cli; from typer.testing import CliRunner\n"
         "assert CliRunner().invoke(agent.cli.app, ['--help']).exit_code == 0\n"
@@ -56,7 +56,7 @@ def test_help_imports_nothing_heavy() -> None:
 REFUSED = [
     (["compare", "ches"], "unknown task 'ches': did you mean chess?"),
     (["compare", "chess", "--model", "tinny"], "unknown model 'tinny': did you mean tiny?"),
-    (["compare", "chess", "--model", "opnai:x"], "did you mean openai?"),
+    (["compare", "chess", "--model", "opnai:x"], "did you mean openai:NAME?"),
     (["compare", "chess", "--arms", "baseline,critic"], "unknown arm 'critic'"),
     (["compare", "chess", "--arms", "baseline,baseline"], "an arm is given twice"),
     (["compare", "chess", "--arms", ","], "no arm is given"),
@@ -67,11 +67,19 @@ REFUSED = [
     (["compare", "chess", "--start", "8/8 w"], "is not initial, random"),
     (["compare", "chess", "--start", "gone.pgn"], "No such file"),
     (["compare", "chess", "--price", "cheap"], "is not two numbers"),
+    (["compare", "chess", "--price=-1,2"], "a price is a number from 0 on"),
     (["compare", "chess", "--limit-usd", "1"], "--limit-usd needs --price"),
     (["compare", "chess", "--model", "openai:gpt-4o-mini"], "OPENAI_API_KEY"),
+    (["compare", "chess", "--model", "anthropic/claude"], "known: langchain:PROVIDER:NAME, openai"),
+    (["compare", "chess", "--model", "openai"], "needs a model name"),
+    (["compare", "chess", "--model", "langchain"], "needs a provider and a model"),
     (["compare", "chess", "--model", "langchain:nobody:x"], "langchain:nobody:x"),
+    (["compare", "chess", "--model", "langchain/nobody/x"], "langchain:nobody:x"),
+    (["compare", "chess", "--model", "scripted"], "needs a file"),
+    (["compare", "chess", "--model", "tiny:large"], "give tiny alone"),
     (["run", "chess", "--arm", "hnt"], "did you mean hint?"),
     (["verify", "nothing"], "unknown verifier 'nothing'"),
+    (["verify", "file.py"], "give file.py:NAME"),
     (["list", "arm"], "did you mean arms?"),
     (["report", "nowhere"], "no run directory"),
 ]  # fmt: skip
@@ -98,6 +106,9 @@ FILES = [
     ("def judge(q, a): ...\n", "did you mean judge?"),
     ("judges = 5\n", "it can't be called"),
     ("def judges(q, a): ...\njudges.severity = 'may'\n", "not must, should or shadow"),
+    ("def judges(q, a): ...\njudges.timeout = 'soon'\n", "'soon' is no number of seconds"),
+    ("def judges(q, a): ...\njudges.known_bad = ['e2e4']\n", "no list of pairs"),
+    ("class judges:\n    def __init__(self, x): ...\n", "can't be made: TypeError"),
     ("from agent import Question\ndef judges(q, a): ...\n"
      "judges.known_bad = [(Question(messages=(), prefix=''), 'e4')]\n",
      "should fail its own example 'e4' but gives 'pass'"),
@@ -179,7 +190,10 @@ def test_another_command_on_the_same_directory_is_refused(tmp_path: Path) -> Non
 def test_a_limit_is_exit_4_and_the_command_without_it_completes(tmp_path: Path) -> None:
     limited = errata(*SMALL, "--limit-tokens", "50", "--out", tmp_path / "run")
     assert limited.exit_code == 4
-    assert "the limit of 50 tokens is reached; the same command goes on" in limited.stderr
+    assert limited.stderr == (
+        "errata: the limit of 50 tokens is reached, 0 of 4 episodes are finished; "
+        "the same command goes on where this one stopped\n"
+    )
     rest = errata(*SMALL, "--out", tmp_path / "run")
     assert rest.exit_code == 0
     whole = errata(*SMALL, "--json", "--out", tmp_path / "whole")
@@ -233,6 +247,7 @@ def test_a_broken_verifier_is_counted_and_the_run_goes_on(tmp_path: Path) -> Non
     result = errata(*SMALL, "--verifier", f"{tmp_path}/v.py:broken", "--json",
                     "--out", tmp_path / "run")  # fmt: skip
     summary = json.loads(result.stdout)
+    assert result.stderr.strip() == "errata: 8 times verifier broken broke: RuntimeError: boom"
     assert summary["verifiers"]["broken"]["errors"] == 8
     assert summary["arms"]["critique"]["unjudged_steps"] == 8
     assert summary["arms"]["baseline"]["unjudged_steps"] == 0

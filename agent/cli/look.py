@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Annotated
 
@@ -16,6 +15,8 @@ def verify(
 ) -> None:
     """Run a verifier's own known-good and known-bad examples."""
     with errors_shown():
+        import asyncio
+
         from agent import resolve
         from agent.verification import Check, preflight
 

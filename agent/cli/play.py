@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
+import math
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -85,9 +84,15 @@ def compare(
     base_url: BaseUrl = None,
     api: Api = "chat",
     max_tokens: MaxTokens = 512,
-    limit_tokens: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
-    limit_usd: Annotated[float | None, typer.Option(help="Stop at that cost.", min=0)] = None,
-    limit_seconds: Annotated[float | None, typer.Option(help="Stop after.", min=0)] = None,
+    limit_tokens: Annotated[
+        int | None, typer.Option(help="Stop after so many tokens.", min=1)
+    ] = None,
+    limit_usd: Annotated[
+        float | None, typer.Option(help="Stop at that cost; needs --price.", min=0)
+    ] = None,
+    limit_seconds: Annotated[
+        float | None, typer.Option(help="Stop after so many seconds.", min=0)
+    ] = None,
     price: Annotated[
         str | None, typer.Option(help="USD per million tokens read and written: 0.15,0.60.")
     ] = None,
@@ -103,7 +108,8 @@ def compare(
 ) -> None:
     """Play matched episodes with every arm and measure what correction did.
 
-    The same command resumes a run that was stopped, whatever stopped it.
+    The same command resumes a run that was stopped, whatever stopped it; a limit counts from
+    each start anew.
     """
     with common.errors_shown():
         from agent.budget import Budget
@@ -150,6 +156,8 @@ def run(
 ) -> None:
     """Play one episode and show every attempt, critique and correction as it happens."""
     with common.errors_shown():
+        import asyncio
+
         from agent.display import Episode
         from agent.experiment import score_trace
         from agent.loop import rollout
@@ -251,6 +259,8 @@ def _price(text: str | None) -> tuple[float, float] | None:
         read, written = (float(x) for x in text.split(","))
     except ValueError:
         raise UsageError(f"--price {text!r} is not two numbers with a comma") from None
+    if not (0 <= read < math.inf and 0 <= written < math.inf):
+        raise UsageError(f"--price {text!r}: a price is a number from 0 on")
     return read, written
 
 
@@ -266,6 +276,8 @@ def _compare(
     display: str,
     json: bool,
 ) -> int:
+    import asyncio
+
     from agent.api import checks_of, close_task, header
     from agent.experiment import Experiment
     from agent.store import Store
@@ -276,7 +288,7 @@ def _compare(
 
         raise UsageError("--limit-usd needs --price: the cost of this model is not known here")
     asyncio.run(preflight(checks_of(arms)))
-    store = Store(out, header(task, model, arms, seeds, command=["errata", *sys.argv[1:]]))
+    store = Store(out, header(task, model, arms, seeds, command=common.typed()))
     if retry_errors:
         store.forget_errors()
     console = common.console_here()
@@ -291,7 +303,8 @@ def _compare(
     finally:
         with closing(store):
             # Also after Ctrl-C and errors: what was played is worth a report.
-            if store.finished():
+            finished = len(store.finished())
+            if finished:
                 comparison = common.report_run(store, json=json, price=budget.price)
                 lost = sum(a.infrastructure_errors for a in comparison.arms.values())
         close_task(task)
@@ -300,7 +313,10 @@ def _compare(
     if stopped:
         from agent.errors import BudgetExhausted
 
-        raise BudgetExhausted(f"{stopped}; the same command goes on where this one stopped")
+        raise BudgetExhausted(
+            f"{stopped}, {finished} of {len(arms) * len(seeds)} episodes are finished; "
+            "the same command goes on where this one stopped"
+        )
     return EXIT_LOST if lost else 0
 
 
