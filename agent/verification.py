@@ -78,13 +78,15 @@ class Check:
 async def judge(check: Check, question: Question, answer: Answer) -> Verdict:
     """The verdict of one verifier on one answer; never raises."""
     began = time.perf_counter()
+    limit = asyncio.timeout(check.timeout)
     try:
-        result = await asyncio.wait_for(_call(check, question, answer), check.timeout)
+        # Not `wait_for`: up to Python 3.11 it swallows a cancellation, and Ctrl-C with it.
+        async with limit:
+            result = await _call(check, question, answer)
         verdict = _as_verdict(check, result)
-    except TimeoutError:
-        verdict = _error(check, f"took longer than {check.timeout:g} s")
     except Exception as error:  # a stranger's code: whatever it raises is its own failure
-        verdict = _error(check, f"{type(error).__name__}: {error}")
+        late = f"took longer than {check.timeout:g} s"
+        verdict = _error(check, late if limit.expired() else f"{type(error).__name__}: {error}")
     return verdict.model_copy(update={"seconds": round(time.perf_counter() - began, 6)})
 
 

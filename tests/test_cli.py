@@ -217,6 +217,41 @@ def test_flags_may_be_given_by_the_environment(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["arms"]["baseline"]["steps"] == 2
 
 
+def in_folder(
+    folder: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, without keys but those given."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI", "ERRATA"))}
+    return subprocess.run(
+        [sys.executable, "-m", "agent.cli", *arguments],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_keys_and_flags_may_stand_in_an_env_file_which_is_never_printed(tmp_path: Path) -> None:
+    secret = "sk-very-secret-0123456789"
+    (tmp_path / ".env").write_text(
+        f'OPENAI_API_KEY="{secret}"\nERRATA_RUN_BASE_URL=http://127.0.0.1:9\n'
+    )
+    done = in_folder(tmp_path, "run", "chess", "--model", "openai:m")
+    assert (done.returncode, done.stderr) == (
+        3, "errata: http://127.0.0.1:9: can't connect: All connection attempts failed "
+        "(setting: --base-url)\n",
+    )  # fmt: skip
+    assert secret not in done.stdout + done.stderr
+    stronger = in_folder(tmp_path, "run", "chess", "--model", "openai:m",
+                         ERRATA_RUN_BASE_URL="http://127.0.0.1:8")  # fmt: skip
+    assert "http://127.0.0.1:8: can't connect" in stronger.stderr
+    (tmp_path / ".env").write_bytes(b"OPENAI_API_KEY=\xff\xfe")
+    broken = in_folder(tmp_path, "list", "arms")
+    assert (broken.returncode, broken.stderr) == (
+        2, "errata: .env can't be read: UnicodeDecodeError\n"
+    )  # fmt: skip
+
+
 def test_the_other_models_play_too(tmp_path: Path, tiny_url: str) -> None:
     (tmp_path / "script.txt").write_text("e4\ne5\nNf3\nzz\n")
     scripted = errata("compare", "chess", "--model", f"scripted:{tmp_path}/script.txt", "--start",

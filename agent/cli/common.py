@@ -69,8 +69,8 @@ MaxTokens = Annotated[int, typer.Option(help="Tokens written per call at most.",
 
 
 @contextmanager
-def errors_shown() -> Iterator[None]:
-    """An error of ours becomes one line and an exit code."""
+def errors_shown(interrupted: str = "interrupted") -> Iterator[None]:
+    """An error of ours becomes one line and an exit code; `interrupted` is said on Ctrl-C."""
     from agent import errors
 
     codes: dict[type[BaseException], int] = {
@@ -92,9 +92,7 @@ def errors_shown() -> Iterator[None]:
         typer.echo(f"errata: {error}", err=True)
         raise typer.Exit(codes.get(type(error), EXIT_USAGE)) from None
     except KeyboardInterrupt:
-        typer.echo(
-            "errata: interrupted; nothing stored is lost, the same command goes on", err=True
-        )
+        typer.echo(f"errata: {interrupted}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 

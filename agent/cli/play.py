@@ -111,7 +111,7 @@ def compare(
     The same command resumes a run that was stopped, whatever stopped it; a limit counts from
     each start anew.
     """
-    with common.errors_shown():
+    with common.errors_shown("interrupted; nothing stored is lost, the same command goes on"):
         from agent.budget import Budget
 
         common.isolate(isolation, allow_unsafe_exec)
@@ -159,6 +159,7 @@ def run(
         import asyncio
 
         from agent.display import Episode
+        from agent.errors import UsageError
         from agent.experiment import score_trace
         from agent.loop import rollout
 
@@ -167,7 +168,9 @@ def run(
         options = common.task_options(set_, horizon=horizon, start=start, opponent=opponent,
                                       side=side, style=style)  # fmt: skip
         played = common.the_task(task, options, asked)
-        [chosen] = common.the_arms(arm, verifier, played, asked, max_attempts)
+        chosen, *more = common.the_arms(arm, verifier, played, asked, max_attempts)
+        if more:
+            raise UsageError("--arm takes one arm: `errata compare` plays several")
         chosen = chosen.model_copy(update={"after_error": after_error})
         console = common.console_here()
         console.print(f"{played.name} by {asked.name}, arm {chosen.name}, seed {seed}\n")
@@ -176,7 +179,8 @@ def run(
             from agent.verification import preflight
 
             await preflight(chosen.checks)
-            return await rollout(played, asked, chosen, seed, watcher=Episode(played, console))
+            with Episode(played, console) as watcher:
+                return await rollout(played, asked, chosen, seed, watcher=watcher)
 
         trace = asyncio.run(play())
         scores = score_trace(played, trace)
@@ -294,7 +298,7 @@ def _compare(
     console = common.console_here()
     progress = _progress(display, arms, len(seeds), task.horizon, budget, console)
     for trace, scores in store.episodes():
-        progress.already(trace.arm, trace, scores)
+        progress.already(trace, scores)
     experiment = Experiment(task, model, arms, seeds, store, concurrency, budget, progress)
     lost = 0
     try:
@@ -323,11 +327,11 @@ def _compare(
 def _progress(
     display: str, arms: list[Arm], episodes: int, horizon: int, budget: Any, console: Console
 ) -> Any:
-    from agent.display import Live, Plain, Silent
+    from agent.display import Counting, Live, Plain
 
     if display == "auto":
         display = "rich" if console.is_terminal else "plain"
     if display == "none":
-        return Silent(arms, episodes, horizon, budget)
+        return Counting(arms, episodes, horizon, budget)
     kind = Live if display == "rich" else Plain
     return kind(arms, episodes, horizon, budget, console)
