@@ -231,6 +231,19 @@ def _parts(spec: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def about(path: str) -> str:
+    """What the part at `package.module:name` is: the first paragraph that documents it."""
+    part = _import(path)
+    module = sys.modules[path.partition(":")[0]]
+    told = inspect.getdoc(part if inspect.isfunction(part) else module) or ""
+    return " ".join(told.partition("\n\n")[0].split())
+
+
+def options(path: str) -> dict[str, Any]:
+    """The options of a task, with their defaults."""
+    return {k: p.default for k, p in inspect.signature(_import(path)).parameters.items()}
+
+
 def _import(path: str) -> Any:
     module, _, name = path.partition(":")
     return attrgetter(name)(importlib.import_module(module))

@@ -40,6 +40,13 @@ def test_everything_there_is_can_be_listed(kind: str, named: str) -> None:
     assert named in result.output
 
 
+def test_a_list_says_what_each_part_is_and_how_a_task_can_be_set() -> None:
+    tasks = " ".join(errata("list", "tasks").output.split())
+    assert "chess Chess as a task: one legal move after another" in tasks
+    assert "horizon=60 start=random:4 side= opponent=self style=pgn" in tasks
+    assert "Is a written move legal on the board" in errata("list", "verifiers").output
+
+
 def test_help_imports_nothing_heavy() -> None:
     heavy = "langchain openai scipy statsmodels numpy chess pydantic starlette rich asyncio"
     code = (
@@ -54,7 +61,7 @@ def test_help_imports_nothing_heavy() -> None:
 # -- bad input ------------------------------------------------------------------------------------
 
 REFUSED = [
-    (["compare", "ches"], "unknown task 'ches': did you mean chess?"),
+    (["compare", "ches"], "unknown task 'ches': did you mean chess"),
     (["compare", "chess", "--model", "tinny"], "unknown model 'tinny': did you mean tiny?"),
     (["compare", "chess", "--model", "opnai:x"], "did you mean openai:NAME?"),
     (["compare", "chess", "--arms", "baseline,critic"], "unknown arm 'critic'"),
