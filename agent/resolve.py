@@ -121,12 +121,10 @@ def model(
     logprobs: bool = False,
 ) -> Model:
     """A model by `tiny`, `provider:name` or `provider/name`. Raises `UnknownName`."""
-    kind, name = spec, ""
-    for separator in (":", "/"):
-        if separator in spec:
-            kind, name = spec.split(separator, 1)
-            break
+    kind, name = _provider(spec)
     if kind == "tiny":
+        if name:
+            raise UsageError(f"model {spec!r}: tiny comes in one size, give tiny alone")
         from agent.models.tiny import Tiny
 
         return Tiny(temperature=temperature)
@@ -143,15 +141,22 @@ def model(
         from agent.models.langchain import LangChainModel
 
         return LangChainModel.from_name(
-            name, temperature=temperature, base_url=base_url, max_tokens=max_tokens
-        )
+            ":".join(filter(None, _provider(name))),
+            temperature=temperature, base_url=base_url, max_tokens=max_tokens,
+        )  # fmt: skip
     if kind == "scripted":
         from agent.models.scripted import ScriptedModel
 
         return (
             ScriptedModel(_reply(name), name=spec) if ":" in name else ScriptedModel.from_file(name)
         )
-    raise UnknownName("model", kind, [m.partition(":")[0] for m in MODELS])
+    raise UnknownName("model", kind, MODELS)
+
+
+def _provider(spec: str) -> tuple[str, str]:
+    """What stands before the first colon or slash, and after it: names may hold more of both."""
+    kind, *name = re.split("[:/]", spec, maxsplit=1)
+    return kind, "".join(name)
 
 
 def verifier(spec: str, model: Model | None = None) -> AnyVerifier:
@@ -176,6 +181,8 @@ def verifier(spec: str, model: Model | None = None) -> AnyVerifier:
                 return make(spec.removeprefix(head))
             return make(*(verifier(part, model) for part in _parts(spec)))
     source, _, name = spec.rpartition(":")
+    if spec.endswith(".py"):
+        raise BadVerifier(f"verifier {spec!r} does not say which function: give {spec}:NAME")
     if not source or re.match(r"[\w-]+\(", spec):
         raise UnknownName(
             "verifier", spec.partition("(")[0], [*VERIFIERS, *MODEL_VERIFIERS, *MADE_VERIFIERS]
@@ -222,6 +229,19 @@ def _parts(spec: str) -> list[str]:
             f"verifier {spec!r}: its brackets don't match; one in a pattern needs a backslash"
         )
     return [part.strip() for part in parts if part.strip()]
+
+
+def about(path: str) -> str:
+    """What the part at `package.module:name` is: the first paragraph that documents it."""
+    part = _import(path)
+    module = sys.modules[path.partition(":")[0]]
+    told = inspect.getdoc(part if inspect.isfunction(part) else module) or ""
+    return " ".join(told.partition("\n\n")[0].split())
+
+
+def options(path: str) -> dict[str, Any]:
+    """The options of a task, with their defaults."""
+    return {k: p.default for k, p in inspect.signature(_import(path)).parameters.items()}
 
 
 def _import(path: str) -> Any:

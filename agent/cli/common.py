@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from agent.arms import Arm
     from agent.measure import Comparison
     from agent.store import Store
-    from agent.types import Json, Model, Task
+    from agent.types import Json, Model, Task, Trace
 
 EXIT_LOST, EXIT_USAGE, EXIT_MODEL, EXIT_LIMIT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -70,8 +71,8 @@ MaxTokens = Annotated[int, typer.Option(help="Tokens written per call at most.",
 
 
 @contextmanager
-def errors_shown() -> Iterator[None]:
-    """An error of ours becomes one line and an exit code."""
+def errors_shown(interrupted: str = "interrupted") -> Iterator[None]:
+    """An error of ours becomes one line and an exit code; `interrupted` is said on Ctrl-C."""
     from agent import errors
 
     codes: dict[type[BaseException], int] = {
@@ -93,9 +94,7 @@ def errors_shown() -> Iterator[None]:
         typer.echo(f"errata: {error}", err=True)
         raise typer.Exit(codes.get(type(error), EXIT_USAGE)) from None
     except KeyboardInterrupt:
-        typer.echo(
-            "errata: interrupted; nothing stored is lost, the same command goes on", err=True
-        )
+        typer.echo(f"errata: {interrupted}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
@@ -110,6 +109,13 @@ def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException | 
         elif isinstance(error, ErrataError):
             return error
     return None
+
+
+def typed() -> list[str]:
+    """The command as it was typed and may be recorded."""
+    from agent.errors import public
+
+    return ["errata", *map(public, sys.argv[1:])]
 
 
 def console_here() -> Console:
@@ -205,4 +211,24 @@ def report_run(store: Store, *, json: bool, price: tuple[float, float] | None = 
         store.directory, store.header, table, comparison, episodes, sketch_of(store.header)
     )
     show(store.header, comparison, summary, json=json, price=price)
+    for line in troubles(trace for trace, _ in episodes):
+        typer.echo(f"errata: {line}", err=True)
     return comparison
+
+
+def troubles(traces: Iterable[Trace]) -> list[str]:
+    """What was lost, and which verifiers broke, with the commonest reasons."""
+    lost: Counter[str] = Counter()
+    broke: Counter[str] = Counter()
+    for trace in traces:
+        if trace.error:
+            lost[trace.error] += 1
+        for verdict in (v for s in trace.steps for a in s.attempts for v in a.verdicts):
+            if verdict.outcome == "error":
+                reason = " ".join(str((verdict.evidence or {}).get("error", "")).split())
+                broke[f"verifier {verdict.verifier} broke: {reason:.200}"] += 1
+    return [
+        *(f"{n} episodes lost to infrastructure (--retry-errors plays them again): {reason}"
+          for reason, n in lost.most_common(3)),
+        *(f"{n} times {reason}" for reason, n in broke.most_common(3)),
+    ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -14,6 +13,8 @@ import typer
 from agent.cli.common import AllowUnsafe, Isolation, Json_, errors_shown, isolate
 
 if TYPE_CHECKING:
+    import asyncio
+
     from agent.types import Question, Verdict
     from agent.verification import Check
 
@@ -51,6 +52,8 @@ def check(
     Exit code 0: all pass; 1: some do not.
     """
     with errors_shown():
+        import asyncio
+
         from agent import resolve
         from agent.errors import UsageError
         from agent.sandbox import Limits
@@ -81,6 +84,8 @@ def doctor(
 ) -> None:
     """What this machine has: isolation for programs, engines and tools."""
     with errors_shown():
+        import asyncio
+
         from agent.sandbox.boxes import AUTOMATIC
 
         found = asyncio.run(_levels([isolation] if isolation else AUTOMATIC))
@@ -117,6 +122,8 @@ async def _print(checked: Check, jobs: Iterable[Job], as_json: bool) -> bool:
 
 async def _judged(checked: Check, jobs: Iterable[Job]) -> AsyncIterator[tuple[Any, Verdict]]:
     """Verdicts in the order of the jobs, `WINDOW` of them at once."""
+    import asyncio
+
     from agent.verification import judge
 
     begun: deque[tuple[Any, asyncio.Task[Verdict]]] = deque()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Annotated
 
@@ -16,6 +15,8 @@ def verify(
 ) -> None:
     """Run a verifier's own known-good and known-bad examples."""
     with errors_shown():
+        import asyncio
+
         from agent import resolve
         from agent.verification import Check, preflight
 
@@ -34,21 +35,27 @@ def verify(
 def list_(
     kind: Annotated[str, typer.Argument(help="tasks, verifiers, models or arms.")],
 ) -> None:
-    """What there is to choose from."""
+    """What there is to choose from; of a task also its options for --set, with their defaults."""
     with errors_shown():
         from agent import resolve
         from agent.arms import DESCRIPTIONS
         from agent.errors import UnknownName
 
-        kinds = {
-            "tasks": resolve.TASKS, "models": resolve.MODELS, "arms": DESCRIPTIONS,
-            "verifiers": {**resolve.VERIFIERS, **resolve.MADE_VERIFIERS},
-        }  # fmt: skip
-        if kind not in kinds:
-            raise UnknownName("kind", kind, kinds)
-        width = max(map(len, kinds[kind]))
-        for name, text in kinds[kind].items():
+        paths = {
+            "tasks": resolve.TASKS,
+            "verifiers": resolve.VERIFIERS | resolve.MODEL_VERIFIERS | resolve.MADE_VERIFIERS,
+        }
+        words = {"models": resolve.MODELS, "arms": DESCRIPTIONS}
+        if kind not in paths | words:
+            raise UnknownName("kind", kind, [*paths, *words])
+        known = words.get(kind) or {n: resolve.about(path) for n, path in paths[kind].items()}
+        width = max(map(len, known))
+        for name, text in known.items():
             typer.echo(f"{name:<{width}}  {text}")
+            if kind == "tasks":
+                options = resolve.options(resolve.TASKS[name]).items()
+                told = " ".join(f"{k}={'' if v is None else v}" for k, v in options)
+                typer.echo(f"{'':<{width}}  {told}")
 
 
 def serve(port: Port = 8765) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.errors import ModelError, ModelUnusable, UsageError
+from agent.errors import ModelError, ModelUnusable, UsageError, public
 from agent.types import Completion, Json, Question, Usage
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class OpenAIModel:
     def configuration(self) -> dict[str, Json]:
         """Settings that decide answers; never the key."""
         return {
-            "base_url": _without_credentials(self.base_url), "api": self._api,
+            "base_url": self.base_url and public(self.base_url), "api": self._api,
             "temperature": self._temperature, "max_tokens": self._max_tokens,
         }  # fmt: skip
 
@@ -79,7 +79,7 @@ class OpenAIModel:
             chat = self._api == "chat"
             completion = await (self._chat if chat else self._complete)(question, seed)
         except openai.APIConnectionError as error:
-            where = _without_credentials(self.base_url) or "the OpenAI server"
+            where = public(self.base_url or "the OpenAI server")
             reason = "no answer in time" if isinstance(error, openai.APITimeoutError) else (
                 f"can't connect: {error.__cause__ or error}")  # fmt: skip
             kind = ModelError if self._answered else ModelUnusable
@@ -168,12 +168,3 @@ def _usage(usage: Any) -> Usage:
         completion_tokens=usage.completion_tokens or 0,
         calls=1,
     )
-
-
-def _without_credentials(url: str | None) -> str | None:
-    if url is None:
-        return None
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -12,6 +12,7 @@ from rich.text import Text
 from agent.measure import Comparison
 from agent.measure.compare import ArmFigures
 from agent.measure.statistics import Difference, Estimate, holm
+from agent.report.stacked import Stacked
 from agent.report.words import verdict
 from agent.types import Json
 
@@ -24,7 +25,7 @@ def tables(
 ) -> Group:
     """Everything the terminal shows of a finished comparison."""
     words = [Text(sentence, style="italic") for sentence in verdict(comparison, oracle_verifiers)]
-    return Group(*words, Text(""), *sheets(comparison, price))
+    return Group(*words, Text(""), *map(Stacked, sheets(comparison, price)))
 
 
 def sheets(c: Comparison, price: tuple[float, float] | None = None) -> Iterator[Table]:
