@@ -6,8 +6,8 @@ import re
 
 from agent.errors import ParseFailure
 
-FORM = "End with a line of the form `Answer: {example}`."
-"""What a system prompt says of the form; `{example}` is the task's own."""
+FORM = "End with a line of the form `Answer: <{what}>`."
+"""What a system prompt says of the form; no example, which might be the right answer."""
 
 _TAGGED = re.compile(r"\banswer[\s*_`]*(?:is[\s*_`]*)?:(.*)", re.IGNORECASE)
 
@@ -29,4 +29,4 @@ def answer_line(text: str) -> str:
 
 def _undressed(line: str) -> str:
     boxed = re.search(r"\\boxed\{([^{}]*)\}", line)
-    return (boxed[1] if boxed else line).strip(" \t*_`$.\"'")
+    return (boxed[1] if boxed else line).strip(" \t*_`$.\"'<>")

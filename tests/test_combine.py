@@ -200,6 +200,21 @@ def test_in_the_loop_it_corrects_and_a_mild_part_is_waived_at_the_last_attempt()
     assert (step.answer, step.exhausted) == (1, False)
 
 
+@pytest.mark.parametrize(
+    ("own", "told", "wanted"),
+    [("must", "should", "should"), ("should", "must", "should"), ("shadow", "must", "shadow"),
+     ("must", "shadow", "shadow"), ("must", "must", "must")],
+)  # fmt: skip
+def test_a_verdict_may_be_milder_than_its_verifier_and_never_stricter(
+    own: str, told: Any, wanted: str
+) -> None:
+    def verifier(question: Question, answer: Answer) -> Verdict:
+        return Verdict(verifier="", outcome="fail", severity=told)
+
+    verifier.severity = own  # type: ignore[attr-defined]
+    assert verdict(verifier).severity == wanted
+
+
 # -- on the command line ----------------------------------------------------------------------
 
 

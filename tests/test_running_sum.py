@@ -123,3 +123,12 @@ def test_another_words_number_is_told_apart() -> None:
     own = question.state["dictionary"][question.state["words"][0]]
     other = next(n for n in question.state["dictionary"].values() if abs(n) != abs(own))
     assert task.score(question, 1000 + other).error_class == "wrong_word"
+
+
+def test_the_most_words_of_a_turn_are_not_too_many_for_the_calculator() -> None:
+    task = RunningSum(keys=100)
+    question = task.question(task.start(1))
+    right = sum(question.state["dictionary"][w] for w in question.state["words"])
+    check = Check.of(equals_calculator)
+    assert asyncio.run(judge(check, question, right)).outcome == "pass"
+    assert asyncio.run(judge(check, question, right + 1)).outcome == "fail"

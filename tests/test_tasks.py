@@ -223,6 +223,20 @@ def test_it_is_made_again_from_what_is_recorded_of_it(task: Task[Any]) -> None:
 
 
 @each_task
+def test_the_form_that_is_asked_for_is_read_and_no_prompt_gives_an_answer(task: Task[Any]) -> None:
+    for seed in range(30):
+        state = task.start(seed)
+        question = task.question(state)
+        system = question.messages[0].content
+        assert system.endswith(">`.") and "`Answer: <" in system
+        answer = task.parse(right(question), state)
+        for dressed in ("Answer: {}", "I see.\n**Answer: <{}>**", "Answer: {}.", "answer is: `{}`"):
+            assert task.parse(dressed.format(right(question)), state) == answer
+        if task.name == "board-reading":
+            assert right(question) == "empty" or right(question) not in system
+
+
+@each_task
 def test_a_picture_is_for_people(task: Any) -> None:
     assert task.picture(task.question(task.start(1))).strip()
 
@@ -231,7 +245,7 @@ BAD = [
     ("arithmetic", "horizon", "0"), ("arithmetic", "operations", "41"),
     ("arithmetic", "smallest", "0"), ("arithmetic", "numbers", "0"),
     ("arithmetic", "largest", "1"), ("arithmetic", "context", "none"),
-    ("running-sum", "horizon", "-1"), ("running-sum", "keys", "0"),
+    ("running-sum", "horizon", "-1"), ("running-sum", "keys", "0"), ("running-sum", "keys", "101"),
     ("running-sum", "entries", "1000"), ("running-sum", "largest", "0"),
     ("running-sum", "context", "all"), ("hanoi", "horizon", "0"), ("hanoi", "discs", "0"),
     ("hanoi", "discs", "1001"), ("hanoi", "start", "255"), ("hanoi", "start", "x"),

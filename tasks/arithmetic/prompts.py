@@ -14,7 +14,7 @@ SYSTEM = (
     "first *, or where there is none the first + or -. Do that one operation, copy everything "
     "else, and leave out parentheses that are no longer needed. Inside an expression a negative "
     "number stands in parentheses: (2-5)*3 becomes (-3)*3. Reply with the next line. "
-) + FORM.format(example="7*2-5")
+) + FORM.format(what="line")
 
 USER = "{work}\n\nWhat is the next line? The last line so far is {current}."
 

@@ -121,6 +121,6 @@ def read(text: str, wants_square: bool) -> str:
         found = {" ".join(p) for p in re.findall(rf"\b(white|black)(?:'s)?\s+({kinds})\b", text)}
         found |= {"empty"} if re.search(r"\b(empty|nothing|no piece)\b", text) else set()
     if len(found) != 1:
-        what = "a square, such as d8" if wants_square else "a piece, such as white rook, or empty"
+        what = "a square" if wants_square else "colour and kind of a piece, or empty"
         raise ValueError(f"The answer has to name {what}, and one alone.")
     return str(found.pop())

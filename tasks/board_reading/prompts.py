@@ -12,9 +12,9 @@ VERSION = 1
 STYLES = ("fen", "ascii", "words", "squares", "pieces")
 """`words` counts empty squares in words, `squares` in digits and names them."""
 
-SYSTEM = "You read a chess board. Answer with a square or a piece alone. " + FORM.format(
-    example="{example}"
-)
+WANTED_SQUARE = "Answer with the square alone. "
+WANTED_PIECE = "Answer with colour and kind of the piece alone, or with empty if there is none. "
+SYSTEM = "You read a chess board. {wanted}" + FORM.format(what="answer")
 
 USER = "{intro}\n{board}\n\n{question}"
 

@@ -92,13 +92,13 @@ class BoardReading:
         board, inquiry = self._drawn(state.seed, number)
         style = styles[turn]
         description = prompts.described(board, style)
-        example = "d8" if inquiry.wants_square else "white rook"
+        wanted = prompts.WANTED_SQUARE if inquiry.wants_square else prompts.WANTED_PIECE
         user = prompts.USER.format(
             intro=prompts.INTRO[style], board=description, question=inquiry.words
         )
         return Question(
             messages=(
-                Message(role="system", content=prompts.SYSTEM.format(example=example)),
+                Message(role="system", content=prompts.SYSTEM.format(wanted=wanted)),
                 Message(role="user", content=user),
             ),
             prefix=prompts.plain(description, inquiry.words),

@@ -15,7 +15,7 @@ SYSTEM = (
     "an odd number of discs, A to B to C to A with an even number; at odd numbers the only other "
     "legal move is made. From a position that is not on it, go to C by the shortest way all the "
     "same. Reply with the next move: the disc, the peg it is on, the peg it goes to. "
-) + FORM.format(example="2 A B")
+) + FORM.format(what="disc from to")
 
 USER = "{discs} discs; each peg from the bottom up:\n{position}\n\nThis is move {step}. Which move?"
 

@@ -88,7 +88,7 @@ class Hanoi:
         try:
             return str(rules.read(answer_line(text)))
         except ValueError as error:
-            raise ParseFailure(f"{error}. Write it like 2 A B.") from None
+            raise ParseFailure(f"{error}.") from None
 
     def advance(self, state: HanoiState, answer: Answer, after_error: AfterError) -> HanoiState:
         """Make the move; the right one where it is illegal or to be repaired."""

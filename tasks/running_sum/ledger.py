@@ -38,6 +38,7 @@ class Ledger:
     keys: int
     """Words a turn."""
     values: Mapping[str, int] = field(init=False)
+    _turns: list[tuple[str, ...]] = field(init=False, repr=False, default_factory=list)
     _totals: list[int] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -48,16 +49,22 @@ class Ledger:
 
     def turn(self, index: int) -> tuple[str, ...]:
         """The words of a turn, 0 for the first; one may come twice."""
-        rng = random.Random(f"turn:{self.seed}:{index}")
-        return tuple(rng.choices(list(self.values), k=self.keys))
+        self._reach(index)
+        return self._turns[index]
 
     def total(self, index: int) -> int:
         """The true total after that turn."""
-        # Kept, so that asking turn after turn costs the same at any horizon.
-        while len(self._totals) <= index:
-            last = self._totals[-1] if self._totals else 0
-            self._totals.append(last + sum(self.values[w] for w in self.turn(len(self._totals))))
+        self._reach(index)
         return self._totals[index]
+
+    def _reach(self, index: int) -> None:
+        # Kept, so that asking turn after turn costs the same at any horizon.
+        while len(self._turns) <= index:
+            rng = random.Random(f"turn:{self.seed}:{len(self._turns)}")
+            words = tuple(rng.choices(list(self.values), k=self.keys))
+            last = self._totals[-1] if self._totals else 0
+            self._turns.append(words)
+            self._totals.append(last + sum(self.values[w] for w in words))
 
 
 def plain(

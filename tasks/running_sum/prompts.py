@@ -10,7 +10,7 @@ VERSION = 1
 SYSTEM = (
     "You keep a running sum. A dictionary gives every word a number. Each turn names words; add "
     "their numbers to the sum, which goes on from turn to turn, and reply with the new sum. "
-) + FORM.format(example="-4")
+) + FORM.format(what="sum")
 
 USER = "The dictionary: {dictionary}.\n\nThe sum at first: {before}\n{turns}\nThe turn: {words}\nThe new sum?"
 TURN = "{words} -> {total}\n"

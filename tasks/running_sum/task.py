@@ -56,12 +56,12 @@ class RunningSum:
         """Raises `UsageError` for a value out of range.
 
         horizon: turns of an episode.
-        keys: words a turn.
+        keys: words a turn, at most 100.
         entries: words in the dictionary.
         largest: their numbers lie between minus this and this.
         context: `full` shows all turns so far, `state` the last total alone.
         """
-        for option, given, most in (("horizon", horizon, None), ("keys", keys, 1000),
+        for option, given, most in (("horizon", horizon, None), ("keys", keys, 100),
                                     ("entries", entries, len(WORDS)),
                                     ("largest", largest, 10**6)):  # fmt: skip
             if given < 1 or (most and given > most):
