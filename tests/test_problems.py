@@ -40,18 +40,22 @@ def ring(*_):
 def code(text):
     return compile(text, "text", "exec")
 
-def judge(texts, tests, seconds):
+def run(texts):
     space = {"__name__": "candidate"}
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    for text in texts:
+        exec(code(text), space)
+    for name in [name for name in space if name.startswith("test_")]:
+        space[name]()
+
+def judge(texts, tests, seconds):
     try:
-        for text in [*texts, tests]:
-            exec(code(text), space)
-        for name in [name for name in space if name.startswith("test_")]:
-            space[name]()
+        try:
+            signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+            run([*texts, tests])
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return ""
 
 signal.signal(signal.SIGVTALRM, ring)
