@@ -34,6 +34,9 @@ def check(
         str | None, typer.Option(help="Of another verifier: its state, JSON.")
     ] = None,
     answer: Annotated[str | None, typer.Option(help="And the answer to judge.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="For a verifier that asks one.")
+    ] = None,
     jsonl: Annotated[
         Path | None,
         typer.Option(
@@ -60,7 +63,7 @@ def check(
         from agent.verification import Check
 
         isolate(isolation, allow_unsafe_exec)
-        made: Any = resolve.verifier(verifier)
+        made: Any = resolve.verifier(verifier, resolve.model(model) if model else None)
         if verifier == "code-run":
             made = type(made)(Limits(seconds=seconds, memory=memory))
         checked = Check.of(made)
