@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agent import resolve
 from agent.arms import Arm, arm
 from agent.budget import Budget
@@ -20,7 +22,10 @@ from agent.errors import UsageError
 from agent.experiment import Experiment, Progress, score_trace
 from agent.measure import Comparison, StepTable
 from agent.measure import compare as measure_table
+from agent.measure.statistics import by_episode, rate
 from agent.measure.table import from_traces
+from agent.measure.votes import VotePlan, vote_plan
+from agent.selection import leads
 from agent.store import Store
 from agent.types import AfterError, Answer, AnyVerifier, Json, Model, Question, Score, Task, Trace
 from agent.verification import Check, preflight
@@ -153,6 +158,45 @@ def measure_episodes(
     identity = title["identity"]
     table = from_traces(episodes, list(identity["arms"]))
     return table, measure_table(table, identity["horizon"])
+
+
+async def plan_votes(
+    task: Task[Any],
+    model: Model,
+    *,
+    steps: int,
+    target: float = 0.9,
+    sample: int = 200,
+    red_flag: int | None = None,
+    seed: int = 1,
+    concurrency: int = 32,
+) -> tuple[VotePlan, float]:
+    """How far ahead a vote must be won for all of `steps` steps to be right, from a sample.
+
+    About `sample` questions are answered once each, on sound histories. Returns the plan and the
+    tokens of one answer.
+    """
+    arm = Arm(name="sample", max_attempts=1, verified=False, after_error="repair")
+    episodes = max(2, -(-sample // task.horizon))
+    seeds = range(seed, seed + episodes)
+    with tempfile.TemporaryDirectory() as temporary:
+        store = Store(Path(temporary) / "run", header(task, model, [arm], seeds))
+        await Experiment(task, model, [arm], seeds, store, concurrency).run()
+        rows = [
+            (trace.seed, attempt, row[0].correct)
+            for trace, scores in store.episodes()
+            for step, row in zip(trace.steps, scores, strict=True)
+            for attempt in step.attempts
+            if row[0].correct is not None
+        ]
+        store.close()
+    if not rows:
+        raise UsageError("no answer of the sample could be judged")
+    episode, attempts, correct = (np.array(column) for column in zip(*rows, strict=True))
+    votes = np.array([leads([a], 1, red_flag) is not None for a in attempts])
+    right = rate(*by_episode(episode[votes], correct[votes].astype(bool)))
+    tokens = sum(a.usage.total for a in attempts) / len(attempts)
+    return vote_plan(right, rate(*by_episode(episode, votes)), steps, target), tokens
 
 
 def score_again(store: Store) -> int:

@@ -36,7 +36,9 @@ VERIFIERS = {
 }
 
 MODEL_VERIFIERS = {
+    "generated": "verifiers.generated:Generated",
     "generated-tests": "verifiers.generated_tests:GeneratedTests",
+    "proofread": "verifiers.proofread:Proofread",
 }
 """Verifiers that ask a model themselves: the one of the run."""
 

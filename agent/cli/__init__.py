@@ -32,6 +32,7 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.command("list")(look.list_)
+app.command("plan-votes")(study.plan_votes)
 
 
 def main() -> None:

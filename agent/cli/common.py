@@ -37,6 +37,12 @@ Seed = Annotated[int, typer.Option(help="Of the first episode.")]
 Attempts = Annotated[
     int | None, typer.Option(help="Samples per step at most; default 3, of a vote 20.", min=1)
 ]
+VoteLead = Annotated[
+    int | None, typer.Option(help="Of a vote: votes ahead that win; default 2.", min=1)
+]
+RedFlag = Annotated[
+    int | None, typer.Option(help="Of a vote: tokens above which an answer has none.", min=1)
+]
 AfterErrorOption = Annotated[
     Literal["stop", "leave", "repair"],
     typer.Option(help="After an accepted error: stop, leave it in the context, or repair that."),
@@ -177,6 +183,13 @@ def the_arms(
 
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     return arms_for(task, chosen, verifiers, model=model, max_attempts=attempts)
+
+
+def voting(arms: list[Arm], lead: int | None, red_flag: int | None) -> list[Arm]:
+    """The arms, those that vote with this lead and red flag."""
+    wished = {"vote_lead": lead, "red_flag": red_flag}
+    update = {k: v for k, v in wished.items() if v is not None}
+    return [a.model_copy(update=update) if a.select == "vote" else a for a in arms]
 
 
 def show(

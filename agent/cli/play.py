@@ -23,6 +23,7 @@ from agent.cli.common import (
     MaxTokens,
     ModelName,
     Opponent,
+    RedFlag,
     Seed,
     Set,
     Side,
@@ -31,6 +32,7 @@ from agent.cli.common import (
     TaskName,
     Temperature,
     Verifiers,
+    VoteLead,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Run directory.")] = None,
     concurrency: Annotated[int, typer.Option(help="Episodes at once.", min=1)] = 48,
     max_attempts: Attempts = None,
+    vote_lead: VoteLead = None,
+    red_flag: RedFlag = None,
     after_error: Annotated[
         str,
         typer.Option(
@@ -122,8 +126,9 @@ def compare(
         seeds = list(range(seed, seed + episodes))
         if prefix_from:
             played = _recorded(played, prefix_from, seeds)
-        varied = _varied(common.the_arms(arms, verifier, played, asked, max_attempts), played,
-                         after_error, inject, noise)  # fmt: skip
+        chosen = common.the_arms(arms, verifier, played, asked, max_attempts)
+        voting = common.voting(chosen, vote_lead, red_flag)
+        varied = _varied(voting, played, after_error, inject, noise)
         budget = Budget(limit_tokens, limit_usd, limit_seconds, _price(price))
         code = _compare(
             played, asked, varied, seeds,
@@ -141,6 +146,8 @@ def run(
     horizon: Horizon = 60,
     seed: Seed = 1,
     max_attempts: Attempts = None,
+    vote_lead: VoteLead = None,
+    red_flag: RedFlag = None,
     after_error: AfterErrorOption = "leave",
     style: Style = None,
     start: Start = None,
@@ -168,7 +175,8 @@ def run(
         options = common.task_options(set_, horizon=horizon, start=start, opponent=opponent,
                                       side=side, style=style)  # fmt: skip
         played = common.the_task(task, options, asked)
-        chosen, *more = common.the_arms(arm, verifier, played, asked, max_attempts)
+        arms = common.the_arms(arm, verifier, played, asked, max_attempts)
+        chosen, *more = common.voting(arms, vote_lead, red_flag)
         if more:
             raise UsageError("--arm takes one arm: `errata compare` plays several")
         chosen = chosen.model_copy(update={"after_error": after_error})

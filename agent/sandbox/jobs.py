@@ -90,6 +90,8 @@ class Result(Frozen):
     """See `Outcome`."""
     critique: str = ""
     """What a model can be told of a failure: the first failing test, cut to a budget."""
+    got: str = ""
+    """What the program gave at the first failure, as `repr` and cut; of hidden tests nothing."""
     reason: str = ""
     """Why it is void or an error."""
     tests: int = 0

@@ -443,6 +443,7 @@ class Sandbox:
             began, outcome=said["outcome"], reason=said["reason"], tests=said["tests"],
             passed=said["passed"], weak=said["weak"], limit=limit, failure=failure_of(said, limit),
             critique=critique(said, program, tests, limit, self.limits),
+            got="" if tests.hidden or not said["failures"] else said["failures"][0]["got"],
         )  # fmt: skip
 
     async def _said(self, do: str, job: dict[str, Any]) -> dict[str, Any]:
