@@ -6,7 +6,6 @@ judge or a candidate, and is not kept here.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import importlib
@@ -20,7 +19,7 @@ import sys
 from typing import Any
 
 from . import candidate, judge
-from .confine import Limits, confine
+from .confine import Limits, confine, settle
 
 COMMON = (
     "abc", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal",
@@ -49,22 +48,20 @@ class Server:
         self.limits = Limits(**settings["limits"])
         self.children: dict[int, int] = {}
         """Process id by the number that the host gave."""
+        self.watched: dict[int, int] = {}
+        """Number of a child by the descriptor that tells of its end."""
+        self.poll = select.poll()
 
     def run(self) -> None:
         """Until the host is gone."""
-        woken, wake = socket.socketpair()
-        woken.setblocking(False)
-        wake.setblocking(False)
-        signal.set_wakeup_fd(wake.fileno())
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        control = self.control.fileno()
+        self.poll.register(control, select.POLLIN)
         while True:
-            ready, _, _ = select.select([self.control, woken], [], [])
-            if woken in ready:
-                with contextlib.suppress(BlockingIOError):
-                    woken.recv(4096)
-                self._reap()
-            if self.control in ready and not self._command():
-                return
+            for descriptor, _ in self.poll.poll():
+                if descriptor != control:
+                    self._reap(descriptor)
+                elif not self._command():
+                    return
 
     def _command(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self.control, 65536, 1)
@@ -96,13 +93,14 @@ class Server:
             self._become(command["do"], me, descriptor, command["disk"])
         os.close(descriptor)
         self.children[command["child"]] = pid
+        ending = os.pidfd_open(pid)
+        self.watched[ending] = command["child"]
+        self.poll.register(ending, select.POLLIN)
 
     def _become(self, role: str, parent: int, descriptor: int, disk: bool) -> None:
         """The rest of a child's life; never returns."""
         code = 1
         try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # 0 to 2 lead nowhere, 3 to the other side, and there is nothing else.
             os.dup2(1, 2)
             os.dup2(descriptor, 3, inheritable=False)
@@ -114,15 +112,13 @@ class Server:
         finally:
             os._exit(code)
 
-    def _reap(self) -> None:
-        """Tell the host which of its processes are gone."""
-        while self.children:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            [child] = [c for c, p in self.children.items() if p == pid]
-            del self.children[child]
-            self._tell({"ended": child, "status": os.waitstatus_to_exitcode(status)})
+    def _reap(self, ending: int) -> None:
+        """Tell the host that one of its processes is gone."""
+        child = self.watched.pop(ending)
+        self.poll.unregister(ending)
+        os.close(ending)
+        _, status = os.waitpid(self.children.pop(child), 0)
+        self._tell({"ended": child, "status": os.waitstatus_to_exitcode(status)})
 
     def _kill(self, child: int) -> None:
         if child in self.children:
@@ -180,5 +176,6 @@ def main() -> None:
         os.setresgid(*[settings["uid"]] * 3)
         os.setresuid(*[settings["uid"]] * 3)
     server = Server(control, settings)
+    settle(server.limits)
     server._tell({"ready": os.getpid()})
     server.run()
