@@ -321,6 +321,11 @@ class Sandbox:
             raise UsageError("the sandbox has not been started yet")
         return self.box.level
 
+    @property
+    def workers(self) -> list[_Worker]:
+        """The fork servers that run."""
+        return [w for w in self._workers if w is not None and w.alive]
+
     async def prepare(self) -> None:
         """Choose the box by trying, and start the workers."""
         loop = asyncio.get_running_loop()

@@ -1,0 +1,155 @@
+"""Running the attacks, and saying which were stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from agent.sandbox.attacks.canaries import Canaries
+from agent.sandbox.attacks.case import PLUS_ONE, Attack, Kind
+from agent.sandbox.attacks.doors import ESCAPING, NETWORK, READING
+from agent.sandbox.attacks.forge import FORGERIES
+from agent.sandbox.attacks.remains import EXHAUSTING, PERSISTING
+from agent.sandbox.critiques import BUDGET
+from agent.sandbox.jobs import Result
+from agent.sandbox.pool import Sandbox
+from agent.types import Frozen
+
+ATTACKS: tuple[Attack, ...] = (
+    *FORGERIES, *READING, *ESCAPING, *NETWORK, *PERSISTING, *EXHAUSTING,
+)  # fmt: skip
+
+GONE_WITHIN = 5.0
+"""Seconds that a killed process may take to leave the list of processes."""
+
+
+class Held(Frozen):
+    """What became of one attack."""
+
+    kind: Kind
+    """What it wanted."""
+    name: str
+    """How it went about it."""
+    problems: tuple[str, ...]
+    """What it achieved; nothing if it was stopped."""
+    seconds: float
+    """By the clock."""
+
+    @property
+    def held(self) -> bool:
+        """It was stopped."""
+        return not self.problems
+
+
+async def run_attacks(
+    sandbox: Sandbox,
+    attacks: Iterable[Attack] = ATTACKS,
+    told: Callable[[Held], None] = lambda held: None,
+) -> list[Held]:
+    """Run attacks, one after the other; `told` hears of each.
+
+    An attack is stopped if its verdict is the due one, no secret shows in it, no connection, file,
+    process or descriptor is left, and the same workers still judge a right and a wrong program.
+    """
+    attacks = list(attacks)
+    one_by_one = [a for a in attacks if not a.together]
+    at_once = [a for a in attacks if a.together]
+    found = []
+    sandbox.close()  # its workers are to start where the secrets are
+    with Canaries() as canaries:
+        watch = _Watch(sandbox, canaries)
+        await watch.honest()
+        watch.settled = watch.counts()
+        for attack in one_by_one:
+            held = await watch.attack(attack)
+            held = held.model_copy(update={"problems": (*held.problems, *await watch.after())})
+            told(held)
+            found.append(held)
+        together = await asyncio.gather(*map(watch.attack, at_once))
+        left = await watch.after()
+        for held in together:
+            held = held.model_copy(update={"problems": (*held.problems, *left)})
+            told(held)
+            found.append(held)
+    return found
+
+
+class _Watch:
+    """A sandbox under attack."""
+
+    def __init__(self, sandbox: Sandbox, canaries: Canaries) -> None:
+        self.sandbox, self.canaries = sandbox, canaries
+        self.settled = (0, 0)
+        """What `counts` says at rest."""
+
+    async def attack(self, attack: Attack) -> Held:
+        """Run its programs; what their verdicts give away."""
+        began = time.perf_counter()
+        problems = []
+        for program, tests in ((attack.program, attack.tests), *attack.then):
+            filled = self.canaries.fill(program), self.canaries.tests(tests)
+            try:
+                result = await self.sandbox.run(*filled)
+            except Exception as error:
+                problems.append(f"the host raises {error!r}")
+                break
+            problems += self._given_away(result)
+        else:
+            if result.outcome not in attack.outcomes:
+                problems.append(f"{result.outcome}: {result.critique or result.reason}")
+        seconds = time.perf_counter() - began
+        return Held(kind=attack.kind, name=attack.name, problems=tuple(problems), seconds=seconds)
+
+    def _given_away(self, result: Result) -> Iterator[str]:
+        told = result.critique + result.reason
+        if self.canaries.secret in told:
+            yield "a secret came out"
+        if not told.isprintable() or len(result.critique) > 2 * BUDGET:
+            yield f"a critique that is no line of text: {result.critique[:200]!r}"
+
+    async def after(self) -> list[str]:
+        """What is left of an attack once it is over."""
+        problems = [*self.canaries.touched(), *await self.honest()]
+        until = time.monotonic() + GONE_WITHIN
+        while (now := self.counts()) != self.settled:
+            if time.monotonic() > until:
+                problems.append(f"(processes, descriptors) are {now}, not {self.settled}")
+                self.settled = now
+            await asyncio.sleep(0.01)
+        return problems
+
+    async def honest(self) -> list[str]:
+        """Are a right and a wrong program still told apart."""
+        problems = []
+        for program, outcome in (("def f(x): return x + 1", "pass"), ("def f(x): return 2", "fail")):
+            result = await self.sandbox.run(program, PLUS_ONE)
+            if result.outcome != outcome:
+                problems.append(f"an honest program: {result.outcome} {result.critique}{result.reason}")
+        return problems
+
+    def counts(self) -> tuple[int, int]:
+        """Processes in the boxes, and descriptors of this one, but for judges that wait for work."""
+        workers = self.sandbox.workers
+        idle = sum(len(worker.idle) for worker in workers)
+        processes = _descendants({worker.process.pid for worker in workers})
+        return processes - idle, len(os.listdir("/proc/self/fd")) - idle
+
+
+def _descendants(pids: set[int]) -> int:
+    """How many processes stem from these."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended just now
+        if fields[0] != "Z":
+            parents[int(path.parent.name)] = int(fields[1])
+    found, new = set[int](), pids
+    while new:
+        found |= new
+        new = {pid for pid, parent in parents.items() if parent in new}
+    return len(found)
