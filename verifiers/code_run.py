@@ -5,7 +5,7 @@ It sees the tests that a question shows. Hidden tests belong to the task's score
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.sandbox import Limits, Result, Tests, runner
@@ -39,6 +39,12 @@ class CodeRun:
     def isolation(self) -> str:
         """The level of the box; starts it."""
         return runner(self.limits).prepare()
+
+    async def withstands(self, tell: Callable[[str], None]) -> bool:
+        """Run the attacks on its sandbox, a minute or more; tells what got through. Did none."""
+        from agent.sandbox.attacks import siege
+
+        return await siege(runner(self.limits).sandbox.wished, tell)
 
     known_good: Sequence[tuple[Question, Answer]] = ()
     known_bad: Sequence[tuple[Question, Answer]] = ()

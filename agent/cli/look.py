@@ -7,19 +7,28 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.common import Port, errors_shown
+from agent.cli.common import Isolation, Port, errors_shown, isolate
 
 
 def verify(
     verifier: Annotated[str, typer.Argument(help="As for --verifier: `errata list verifiers`.")],
+    attacks: Annotated[
+        bool, typer.Option(help="Attack its sandbox too, where it has one: a minute or more.")
+    ] = True,
+    isolation: Isolation = None,
 ) -> None:
-    """Run a verifier's own known-good and known-bad examples."""
+    """Run a verifier's own known-good and known-bad examples, and the attacks on its sandbox.
+
+    Exit code 0: all hold; 1: an attack got through; 2: an example fails.
+    """
+    held = True
     with errors_shown():
         import asyncio
 
         from agent import resolve
         from agent.verification import Check, preflight
 
+        isolate(isolation, False)
         check = Check.of(resolve.verifier(verifier))
         lines = asyncio.run(preflight([check]))
         examples = [
@@ -30,6 +39,10 @@ def verify(
                      "it `known_good` and `known_bad`, lists of (question, answer)"]  # fmt: skip
         for line in lines:
             typer.echo(line)
+        withstands = getattr(check.verify, "withstands", None)
+        if withstands and attacks:
+            held = asyncio.run(withstands(typer.echo))
+    raise typer.Exit(0 if held else 1)
 
 
 def list_(

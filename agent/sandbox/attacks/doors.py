@@ -126,4 +126,3 @@ NETWORK: list[Attack] = [
         ("the line to the judge turned elsewhere", "def attack():\n    return first_open(lambda: system($NR_connect, 3, ctypes.c_char_p(b'\\1\\0\\0$ABSTRACT'), 3 + len('$ABSTRACT')) + 1,\n        lambda: system($NR_bind, 3, ctypes.c_char_p(b'\\1\\0\\0own-$TOKEN'), 20) + 1, lambda: socket.socket(fileno=os.dup(3)).sendto(b'x', '\\0$ABSTRACT'))"),
     ]
 ]  # fmt: skip
-

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agent.sandbox.attacks.case import OPEN, PLUS_ONE, Attack
 from agent.sandbox.jobs import Tests
 
-PYTEST = Tests(code="from solution import f\n\ndef test_f():\n    assert f(1) == 2\n    assert f(2) == 3\n")
+PYTEST = Tests(
+    code="from solution import f\n\ndef test_f():\n    assert f(1) == 2\n    assert f(2) == 3\n"
+)
 UNITTEST = Tests(
     code="import unittest\nfrom solution import f\n\nclass T(unittest.TestCase):\n"
     "    def test_one(self):\n        self.assertEqual(f(1), 2)\n"
     "    def test_two(self):\n        self.assertTrue(f(2) == 3)\n"
 )
-CHECK = Tests(code="def check(candidate):\n    assert candidate(1) == 2\n    assert candidate(2) == 3\n", entry="f")
+CHECK = Tests(
+    code="def check(candidate):\n    assert candidate(1) == 2\n    assert candidate(2) == 3\n",
+    entry="f",
+)
 CASES = Tests(entry="f", cases=({"args": [1], "expected": 2}, {"args": [2], "expected": 3}))
 DOCTEST = Tests(doctest=">>> f(1)\n2\n>>> f(2)\n3\n", entry="f")
 SCRIPT = Tests(cases=({"input": "1", "output": "2"}, {"input": "2", "output": "3"}))
-CLOSE = Tests(code="import math\nassert abs(f(1) - 2.5) < 1e-6\nassert math.isclose(f(2), 3.5)", entry="f")
+CLOSE = Tests(
+    code="import math\nassert abs(f(1) - 2.5) < 1e-6\nassert math.isclose(f(2), 3.5)", entry="f"
+)
 FORGOTTEN = Tests(code="assert math.isclose(f(1), 2.5)", entry="f")
 LIBRARY = Tests(code="import numpy_of_the_tests as np\nassert np.allclose(f(1), [1, 2])", entry="f")
-SORTED = Tests(code="xs = [3, 1, 2]\nassert f(xs) == sorted(xs)\nassert f([2, 1]) == [1, 2]", entry="f")
+SORTED = Tests(
+    code="xs = [3, 1, 2]\nassert f(xs) == sorted(xs)\nassert f([2, 1]) == [1, 2]", entry="f"
+)
 ITEMS = Tests(code="assert list(f(3)) == [0, 1, 2]", entry="f")
 MEMBER = Tests(code="assert 2 in f(1)\nassert 7 in f(2)", entry="f")
 STACK = Tests(code="s = Stack()\ns.push(3)\nassert s.pop() == 3\nassert s.empty() is True")
 TIMER = Tests(code="with Timer() as t:\n    assert t.ticks == 3\nassert Timer().ticks == 3")
-CAUGHT = Tests(code="try:\n    f(1)\nexcept BaseException:\n    pass\nelse:\n    raise ValueError('no error')", entry="f")
+CAUGHT = Tests(
+    code="try:\n    f(1)\nexcept BaseException:\n    pass\nelse:\n    raise ValueError('no error')",
+    entry="f",
+)
 SKIPS = Tests(
     code="import unittest\n\nclass T(unittest.TestCase):\n    def test_f(self):\n"
     "        if f(1) is None:\n            self.skipTest('not there')\n        self.assertEqual(f(1), 2)\n"
@@ -51,11 +65,11 @@ def write(*messages):
 '''
 
 
-def _plain(name: str, program: str, tests: Tests = PLUS_ONE, **more: bool) -> Attack:
+def _plain(name: str, program: str, tests: Tests = PLUS_ONE, **more: Any) -> Attack:
     return Attack("forge", name, program, tests, **more)
 
 
-def _frames(name: str, program: str, tests: Tests = PLUS_ONE, **more: bool) -> Attack:
+def _frames(name: str, program: str, tests: Tests = PLUS_ONE, **more: Any) -> Attack:
     return Attack("forge", name, _LINK + program, tests, **more)
 
 
@@ -64,7 +78,7 @@ def _raises(name: str, raised: str, tests: Tests) -> Attack:
 
 
 def _returns(
-    name: str, body: str, made: str = "Lie(x)", tests: Tests = PLUS_ONE, **more: bool
+    name: str, body: str, made: str = "Lie(x)", tests: Tests = PLUS_ONE, **more: Any
 ) -> Attack:
     return _plain(f"returns {name}", f"{body}\n\ndef f(x):\n    return {made}\n", tests, **more)
 

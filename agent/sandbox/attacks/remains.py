@@ -12,10 +12,17 @@ _RIGHT, _WRONG = "def f(x):\n    return x + 1", "def f(x):\n    return x"
 
 def _stays(name: str, program: str, found: str) -> Attack:
     """The first program plants, the second one looks."""
-    return doors("persist", name, program + "\n\ndef attack():\n    return 'planted'", then=((DOORS + found, OPEN),))
+    return doors(
+        "persist",
+        name,
+        program + "\n\ndef attack():\n    return 'planted'",
+        then=((DOORS + found, OPEN),),
+    )
 
 
-def _tests(name: str, code: str, *, trusted: bool = False, then: str = _WRONG, tests: Tests = PLUS_ONE) -> Attack:
+def _tests(
+    name: str, code: str, *, trusted: bool = False, then: str = _WRONG, tests: Tests = PLUS_ONE
+) -> Attack:
     """Tests of a stranger; what follows must not profit."""
     hostile = Tests(code=code, entry="f", trusted=trusted)
     return Attack("persist", f"tests: {name}", _RIGHT, hostile, then=((then, tests),))
@@ -74,7 +81,9 @@ def _alone(name: str, body: str, tests: Tests = OPEN) -> Attack:
 
 
 def _together(name: str, body: str, before: str = "") -> Attack:
-    return doors("exhaust", name, f"{before}\ndef attack():\n    {body}\n    return 'open'", together=True)
+    return doors(
+        "exhaust", name, f"{before}\ndef attack():\n    {body}\n    return 'open'", together=True
+    )
 
 
 EXHAUSTING: list[Attack] = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from agent.sandbox.attacks.case import PLUS_ONE, Attack, Kind
 from agent.sandbox.attacks.doors import ESCAPING, NETWORK, READING
 from agent.sandbox.attacks.forge import FORGERIES
 from agent.sandbox.attacks.remains import EXHAUSTING, PERSISTING
+from agent.sandbox.boxes import Level
 from agent.sandbox.critiques import BUDGET
-from agent.sandbox.jobs import Result
+from agent.sandbox.jobs import Limits, Result
 from agent.sandbox.pool import Sandbox
 from agent.types import Frozen
 
@@ -77,6 +79,26 @@ async def run_attacks(
     return found
 
 
+async def siege(level: Level | None, tell: Callable[[str], None]) -> bool:
+    """Run every attack at a level, the strongest here by default; tells what got through, and at
+    the end how many were stopped. Is it all of them."""
+    began = time.perf_counter()
+
+    def told(held: Held) -> None:
+        if not held.held:
+            tell(f"{held.kind}, {held.name}: {'; '.join(held.problems)}")
+
+    limits = Limits(seconds=2, memory=256)
+    async with Sandbox(isolation=level, limits=limits, jobs=8) as sandbox:
+        found = await run_attacks(sandbox, ATTACKS, told)
+        used = sandbox.isolation
+    every, held = Counter(h.kind for h in found), Counter(h.kind for h in found if h.held)
+    parts = ", ".join(f"{kind} {held[kind]} of {every[kind]}" for kind in every)
+    tell(f"{used}: {held.total()} of {every.total()} attacks stopped ({parts}) "
+         f"in {time.perf_counter() - began:.0f} s")  # fmt: skip
+    return held == every
+
+
 class _Watch:
     """A sandbox under attack."""
 
@@ -104,7 +126,7 @@ class _Watch:
         return Held(kind=attack.kind, name=attack.name, problems=tuple(problems), seconds=seconds)
 
     def _given_away(self, result: Result) -> Iterator[str]:
-        told = result.critique + result.reason
+        told = result.critique + result.reason + result.got
         if self.canaries.secret in told:
             yield "a secret came out"
         if not told.isprintable() or len(result.critique) > 2 * BUDGET:
@@ -124,10 +146,15 @@ class _Watch:
     async def honest(self) -> list[str]:
         """Are a right and a wrong program still told apart."""
         problems = []
-        for program, outcome in (("def f(x): return x + 1", "pass"), ("def f(x): return 2", "fail")):
+        for program, outcome in (
+            ("def f(x): return x + 1", "pass"),
+            ("def f(x): return 2", "fail"),
+        ):
             result = await self.sandbox.run(program, PLUS_ONE)
             if result.outcome != outcome:
-                problems.append(f"an honest program: {result.outcome} {result.critique}{result.reason}")
+                problems.append(
+                    f"an honest program: {result.outcome} {result.critique}{result.reason}"
+                )
         return problems
 
     def counts(self) -> tuple[int, int]:
