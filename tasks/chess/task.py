@@ -19,7 +19,7 @@ import chess.pgn
 from agent.errors import ParseFailure, UsageError
 from agent.types import AfterError, Answer, Frozen, Json, Message, Question, Score
 from tasks.chess import engine, prompts
-from tasks.chess.rules import long_algebraic, read_move
+from tasks.chess.rules import MOVE_NUMBER, long_algebraic, read_move
 
 Side = Literal["white", "black", "both"]
 
@@ -75,6 +75,10 @@ SEED_GAME = [
     "Rcd8",
     "Rxd8+",
 ]
+
+_CASTLING = re.compile(
+    r"castl(?:e|es|ing)\b(?:[ -](?:king|queen)[ -]?side\b|[ -](?:short|long)\b)?", re.IGNORECASE
+)
 
 QUALITY_NODES = 400
 """Enough to see what a move hangs, at about two milliseconds a position."""
@@ -202,16 +206,20 @@ class Chess:
 
     def parse(self, text: str, state: ChessState) -> str:
         """The move: after the last `Move:`, else a text that begins with a move."""
-        tagged = re.findall(r"\bmove\s*:[\s*_`]*(.*)", text, re.IGNORECASE)
-        found = tagged[-1].strip() if tagged else text.strip()
-        found = re.sub(r"^\**\s*(?:\d+\s*(?:\.{1,3}|\u2026)\s+)", "", found)
+        tagged = re.findall(r"\bmove[\s*_`]*:[\s*_`]*(.*)", text, re.IGNORECASE)
+        found = tagged[-1].strip() if tagged else text.strip().lstrip("*")
+        number = MOVE_NUMBER.match(found)
+        # It stays with its move: a wrong one is a sign of a lost state.
+        numbered = "".join(number[0].split()) if number else ""
+        found = found[number.end() :] if number else found
+        castling = _CASTLING.match(found)
+        if castling:
+            return numbered + castling[0]
         words = found.split()
         if not words:
             raise ParseFailure("There is no move in the answer. End with a line `Move: `.")
-        if words[0].lower() in ("castle", "castles", "castling"):
-            return " ".join(words[:2]).rstrip(".,;")
         if tagged or len(words) == 1 or _is_move_like(words[0]):
-            return words[0].rstrip(",;*_`")
+            return numbered + words[0].rstrip(",;*_`")
         raise ParseFailure("No move could be found in the answer. End with a line `Move: `.")
 
     def advance(self, state: ChessState, answer: Answer, after_error: AfterError) -> ChessState:
@@ -219,7 +227,7 @@ class Chess:
         board = chess.Board(state.fen)
         move = None if answer is None else read_move(board, str(answer)).move
         legal = move is not None
-        shown = None if legal or answer is None else str(answer)
+        shown = None if legal or answer is None else MOVE_NUMBER.sub("", str(answer))
         if not legal and after_error == "stop":
             return state.model_copy(update={"ended": "first error", "answered": state.answered + 1})
         if self.opponent == "replay":
