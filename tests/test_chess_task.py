@@ -11,7 +11,8 @@ import pytest
 from agent.errors import MissingTool, ParseFailure, UsageError
 from agent.types import AfterError
 from tasks.chess import engine, prompts
-from tasks.chess.task import SEED_GAME, Chess, ChessState
+from tasks.chess.starts import SEED_GAME
+from tasks.chess.task import Chess, ChessState
 
 needs_stockfish = pytest.mark.skipif(
     engine.find() is None, reason="Stockfish is not installed: apt install stockfish"
@@ -75,11 +76,14 @@ BAD = [
     ({"start": "7k/6Q1/6K1/8/8/8/8/8 b - - 0 1"}, "game is over"),
     ({"start": "ruy lopez"}, "not initial, random"),
     ({"start": "nowhere.pgn"}, "No such file"),
+    ({"start": "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR"}, "who may castle"),
+    ({"start": "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w"}, "who may castle"),
     ({"style": "poem"}, "not one of: pgn, fen"),
     ({"opponent": "karpov"}, "not one of: self, random"),
     ({"side": "red"}, "not one of: white, black"),
     ({"horizon": 0}, "at least 1"),
     ({"side": "white"}, "needs an opponent"),
+    ({"side": "both", "opponent": "random"}, "leaves opponent 'random' nothing to move"),
     ({"opponent": "replay"}, "needs replay="),
     ({"opponent": "replay", "replay": "e4 e5"}, "needs a fixed start"),
     ({"opponent": "replay", "replay": "e4 Ke2 Ke7", "start": "initial"}, "'Ke2' is not legal"),
