@@ -48,6 +48,33 @@ RECALL = (
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
+def system(style: str) -> str:
+    """What a chat model is told before anything else."""
+    return ALPHAZERO if style == "alphazero" else SYSTEM
+
+
+def chat(style: str, board: chess.Board, start: str, texts: Sequence[str], opponent: str) -> str:
+    """What a chat model is asked on `board`, after the moves `texts` from the FEN `start`."""
+    if style == "alphazero":
+        last = texts[-1] if texts else "(you begin)"
+        return SEED.format(opponent=opponent, last=last, moves=" ".join(texts))
+    form = {"fen": FEN, "history": HISTORY, "ascii": ASCII, "words": WORDS, "recall": RECALL}
+    drawn = in_words(board) if style == "words" else str(board)
+    return form.get(style, PGN).format(
+        movetext=movetext(start, texts), fen=board.fen(), board=drawn, side=side(board)
+    )
+
+
+def plain(style: str, board: chess.Board, start: str, texts: Sequence[str]) -> str:
+    """The text that a base model continues: the record of the game, or the position alone."""
+    if style == "fen":
+        return f"FEN: {board.fen()}\nA legal move for {side(board)}:"
+    if style in ("ascii", "words"):
+        drawn = str(board) if style == "ascii" else in_words(board)
+        return f"{drawn}\n\nA legal move for {side(board)}:"
+    return movetext(start, texts)
+
+
 def side(board: chess.Board) -> str:
     """`White` or `Black`, whoever is to move."""
     return "White" if board.turn else "Black"
@@ -98,7 +125,7 @@ def _empty_squares(squares: Sequence[str]) -> str:
     return f"{len(squares)} empty square{'s' if len(squares) > 1 else ''} on {' '.join(squares)}"
 
 
-def movetext(start: str, moves: list[str]) -> str:
+def movetext(start: str, moves: Sequence[str]) -> str:
     """Numbered moves from the position `start`, ending where the next move is to be written.
 
     >>> movetext(chess.STARTING_FEN, ["e4", "e5"])
