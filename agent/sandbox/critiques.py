@@ -102,11 +102,11 @@ def _start(text: str) -> str:
 
 
 def _where(lines: list[int], program: str) -> str:
-    """The line of the program that raised it."""
+    """The lines of the program on the way to it, the last ones."""
     source = program.splitlines()
-    if not lines or not 0 < lines[-1] <= len(source):
-        return ""
-    return f" in line {lines[-1]}, `{source[lines[-1] - 1].strip()[:120]}`"
+    there = [n for n in lines if 0 < n <= len(source)]
+    told = [f"line {n}, `{source[n - 1].strip()[:120]}`" for n in dict.fromkeys(there)]
+    return f" in {', then '.join(told)}" if told else ""
 
 
 def _cut(text: str, most: int) -> str:
