@@ -20,6 +20,7 @@ import chess
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from agent import prompts
 from agent.arms import ARMS
+from agent.models.tiny import text
 from agent.types import Attempt, Question, Usage, Verdict
 from tasks.arithmetic import expression as ex
 from tasks.arithmetic.prompts import ASIDE
@@ -91,6 +92,20 @@ def erring(
         if critique is not None:
             retries.append(retry(before, answer, piece, critique, rng))
     return [*retries, piece]
+
+
+def encoded(lesson: Lesson) -> list[tuple[Piece, list[int]]]:
+    """The tokens of each piece, as they are where the pieces stand in one text."""
+    ids = text.encode("".join(piece.text for piece in lesson))
+    out, at, end, reached = [], 0, 0, 0
+    for piece in lesson:
+        begin, reached = at, reached + len(piece.text)
+        while end < reached:
+            end += len(text.VOCABULARY[ids[at]])
+            at += 1
+        assert end == reached, f"a token crosses the end of {piece.text!r}"
+        out.append((piece, ids[begin:at]))
+    return out
 
 
 # -- arithmetic ---------------------------------------------------------------------------------
@@ -437,7 +452,7 @@ SKILLS: dict[str, tuple[Callable[[random.Random], Lesson], float]] = {
     "hanoi": (hanoi, 0.15),
     "markov": (markov, 0.07),
     "board-reading": (board_reading, 0.20),
-    "proofread-chess": (proofread_chess, 0.17),
+    "proofread-chess": (proofread_chess, 0.08),
     "proofread-arithmetic": (proofread_arithmetic, 0.06),
     "code": (code, 0.09),
 }

@@ -17,7 +17,7 @@ import lessons
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lessons import Lesson, Piece
+from lessons import Lesson, Piece, encoded
 from network import Network
 from torch import Tensor
 
@@ -71,20 +71,6 @@ class Row:
             self.segments += [self.lessons] * len(ids)
             self.weights += [float(piece.taught and not piece.law)] * len(ids)
             self.squares += squares_of(ids) if piece.squares else [NOWHERE] * len(ids)
-
-
-def encoded(lesson: Lesson) -> list[tuple[Piece, list[int]]]:
-    """The tokens of each piece, as they are where the pieces stand in one text."""
-    ids = text.encode("".join(piece.text for piece in lesson))
-    out, at, end, reached = [], 0, 0, 0
-    for piece in lesson:
-        begin, reached = at, reached + len(piece.text)
-        while end < reached:
-            end += len(text.VOCABULARY[ids[at]])
-            at += 1
-        assert end == reached, f"a token crosses the end of {piece.text!r}"
-        out.append((piece, ids[begin:at]))
-    return out
 
 
 def packed(supply: Iterator[Lesson], open_rows: int = 12) -> Iterator[Row]:

@@ -50,6 +50,7 @@ def options(parser: argparse.ArgumentParser, course: type) -> None:
     parser.add_argument("--tokens", type=int, default=6144, help="tokens in a batch")
     parser.add_argument("--muon-lr", type=float, default=0.012)
     parser.add_argument("--adam-lr", type=float, default=2e-3)
+    parser.add_argument("--warmup", type=int, default=200, help="steps of rising rate")
     parser.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16",
                         help="of products; without AVX-512 the processor has no fast bfloat16")  # fmt: skip
     parser.add_argument("--eager", action="store_true",
@@ -104,7 +105,7 @@ def train(course: object, args: argparse.Namespace) -> None:
     while (elapsed := (time.time() - began) / 60) < args.minutes:
         left = 1 - elapsed / args.minutes
         scale = min(1.0, left / args.decay) if args.decay else 1.0
-        scale *= min(1.0, (step + 1) / 200)
+        scale *= min(1.0, (step + 1) / args.warmup)
         for optimizer, lr in zip(optimizers, base, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = lr * scale
