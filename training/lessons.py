@@ -10,9 +10,10 @@ from __future__ import annotations
 import gzip
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 
 import chess
@@ -51,8 +52,8 @@ class Piece:
     taught: bool = False
     law: dict[str, float] | None = None
     """The exact probabilities of what could stand here instead; each is one token."""
-    squares: bool = False
-    """It draws a board, square after square from a8 on: the probe is to name them."""
+    probe: Callable[[list[int]], list[int]] | None = None
+    """What a teacher says at each of its tokens: a number, or `NOTHING`."""
     judge: Judge | None = None
     """Of an answer in the place of this piece."""
     aside: str = ""
@@ -60,6 +61,9 @@ class Piece:
 
 
 Lesson = list[Piece]
+
+NOTHING = 64
+"""Label of a token of which the teacher says nothing."""
 
 ERRING = 0.25
 """Share of answers that are first given wrongly, and criticised."""
@@ -108,13 +112,52 @@ def encoded(lesson: Lesson) -> list[tuple[Piece, list[int]]]:
     return out
 
 
+# -- what the teacher names -----------------------------------------------------------------------
+
+def squares_of(ids: list[int]) -> list[int]:
+    """The square each token of a board reaches, from a8 on; a mark between ranks reaches none."""
+    out, at = [], -1
+    for i in ids:
+        token = text.VOCABULARY[i].strip()
+        steps = int(token) if token.isdigit() else int(token.isalpha() or token == ".")
+        at += steps
+        out.append((7 - at // 8) * 8 + at % 8 if steps else NOTHING)
+    return out
+
+
+def columns_of(ids: list[int]) -> list[int]:
+    """Which token of its line each one is; a line begins after its newline or equals sign."""
+    out, column = [], 0
+    for i in ids:
+        out.append(min(column, NOTHING))
+        column = 0 if text.VOCABULARY[i] in ("\n", "=") else column + 1
+    return out
+
+
+def tops_of(ids: list[int]) -> list[int]:
+    """At the end of each peg the disc on top of it, 0 for none."""
+    tokens = [text.VOCABULARY[i].strip() for i in ids]
+    ends = [text.VOCABULARY[i] in ("\nB:", "\nC:") or pair == ("", "move")
+            for i, pair in zip(ids, pairwise([*tokens, ""]), strict=True)]  # fmt: skip
+    tops = [int(token) if token.isdigit() else 0 for token in ["", *tokens]]
+    return [top if end else NOTHING for top, end in zip(tops, ends, strict=False)]
+
+
+def values_of(ids: list[int], values: Sequence[int]) -> list[int]:
+    """At the end of each key its value, counted from -32."""
+    tokens = [text.VOCABULARY[i] for i in ids]
+    left = iter(values)
+    named = [next(left) if after in (" ", " ->") else 99 for _, after in pairwise([*tokens, ""])]
+    return [n + 32 if abs(n) < 32 else NOTHING for n in named]
+
+
 # -- arithmetic ---------------------------------------------------------------------------------
 
 
 def drawn(rng: random.Random) -> ex.Expression:
     """Mostly as the task draws them, some longer, some of larger numbers."""
-    count = rng.choices((1, 2, 3, 4, 5, 6, 7), (10, 16, 18, 20, 20, 10, 6))[0]
-    return ex.drawn(rng, count, rng.choices((9, 20, 99), (80, 12, 8))[0])
+    count = rng.choices((1, 2, 3, 4, 5, 6), (16, 24, 24, 18, 14, 4))[0]
+    return ex.drawn(rng, count, rng.choices((9, 20, 99), (90, 7, 3))[0])
 
 
 def wrong_line(before: ex.Expression, rng: random.Random) -> str:
@@ -155,16 +198,17 @@ def arithmetic(rng: random.Random) -> Lesson:
     pieces: Lesson = []
     for i in range(rng.randint(1, 3)):
         now = drawn(rng)
-        pieces.append(Piece("\n" * bool(i) + f"{ex.write(now)}\n="))
+        pieces.append(Piece("\n" * bool(i) + f"{ex.write(now)}\n=", probe=columns_of))
         while not isinstance(now, int):
             before, now = now, ex.reduced(now)
             piece = Piece(
                 f" {ex.write(now)}\n",
                 taught=True,
+                probe=columns_of,
                 aside=ASIDE,
                 judge=partial(miscalculated, before),
             )
-            pieces += erring("=", piece, rng, lambda b=before: wrong_line(b, rng))
+            pieces += erring("=", piece, rng, lambda b=before: wrong_line(b, rng), share=0.1)
             if not isinstance(now, int):
                 pieces.append(Piece("="))
     return pieces
@@ -204,7 +248,7 @@ def proofread_arithmetic(rng: random.Random) -> Lesson:
         now = ex.reduced(now)
     line = ex.write(ex.reduced(now)) if rng.random() < 0.5 else wrong_line(now, rng)
     head = f"proofread arithmetic\n{ex.write(now)}\n= {line}\nverdict:"
-    return [Piece(head), verdict_piece(arithmetic_verdict(now, line))]
+    return [Piece(head, probe=columns_of), verdict_piece(arithmetic_verdict(now, line))]
 
 
 def verdict_piece(verdict: str) -> Piece:
@@ -222,18 +266,18 @@ def verdict_piece(verdict: str) -> Piece:
 
 def noun(rng: random.Random) -> str:
     """A word of the task, or letters that spell nothing: any key must do."""
-    if rng.random() < 0.85:
+    if rng.random() < 0.95:
         return rng.choice(WORDS)
     return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 6)))
 
 
 def running_sum(rng: random.Random) -> Lesson:
-    keys = list({noun(rng) for _ in range(rng.randint(3, 16))})
-    largest = rng.choices((9, 20, 50, 99), (4, 3, 1, 2))[0]
+    keys = list({noun(rng) for _ in range(rng.randint(3, 12))})
+    largest = rng.choices((9, 20, 99), (4, 5, 1))[0]
     values = {k: rng.choice((-1, 1)) * rng.randint(1, largest) for k in keys}
     total = 0 if rng.random() < 0.3 else rng.randint(-300, 300)
     pieces = [Piece(plain(values, total, [], []).removesuffix(" ->"))]
-    per_turn = rng.choices((1, 2, 3), (5, 4, 1))[0]
+    per_turn = rng.choices((1, 2, 3), (7, 2, 1))[0]
     for _ in range(rng.randint(3, 12)):
         chosen = rng.choices(keys, k=per_turn)
         before, total = total, total + sum(values[k] for k in chosen)
@@ -247,8 +291,9 @@ def running_sum(rng: random.Random) -> Lesson:
 
         piece = Piece(f" {total}\n", taught=True, judge=judge,
                       aside=CRITIQUE_ASIDE.format(words=told))  # fmt: skip
-        pieces.append(Piece(f"{told} ->"))
-        pieces += erring("->", piece, rng, lambda total=total: near(total, rng))
+        numbers = [values[k] for k in chosen]
+        pieces.append(Piece(f"{told} ->", probe=partial(values_of, values=numbers)))
+        pieces += erring("->", piece, rng, lambda total=total: near(total, rng), share=0.1)
     return pieces
 
 
@@ -275,11 +320,21 @@ def wrong_move(pegs: str, rng: random.Random) -> str:
     return str(rules.Move(rng.randint(1, len(pegs)), source, target))
 
 
+def hard(pegs: str, step: int) -> bool:
+    """Two discs beyond 2 must be compared, or a peg is empty: a quarter of all, learnt last."""
+    tops = [rules.top(pegs, peg) for peg in rules.PEGS]
+    return step % 2 == 1 and 2 not in tops
+
+
 def hanoi(rng: random.Random) -> Lesson:
-    discs = rng.randint(3, 20) if rng.random() < 0.6 else rng.randint(15, 20)
+    discs = rng.randint(3, 9) if rng.random() < 0.4 else rng.randint(10, 20)
     last = 2**discs - 1
-    step = rng.randrange(last if rng.random() < 0.7 else min(last, 2 ** rng.randint(1, discs)))
-    pegs = rules.after(discs, step)
+    wanted = rng.random() < 0.5
+    for _ in range(8):
+        step = rng.randrange(last if rng.random() < 0.7 else min(last, 2 ** rng.randint(1, discs)))
+        pegs = rules.after(discs, step)
+        if not wanted or hard(pegs, step):
+            break
     right = str(rules.best_move(pegs))
 
     def judge(answer: str) -> str | None:
@@ -292,10 +347,8 @@ def hanoi(rng: random.Random) -> Lesson:
         return broken[1] if broken else "That move is not on the shortest way."
 
     piece = Piece(f" {right}\n", taught=True, judge=judge, aside=HANOI_ASIDE)
-    return [
-        Piece(rules.plain(pegs, step)),
-        *erring("move:", piece, rng, lambda: wrong_move(pegs, rng)),
-    ]
+    retries = erring("move:", piece, rng, lambda: wrong_move(pegs, rng), share=0.12)
+    return [Piece(rules.plain(pegs, step), probe=tops_of), *retries]
 
 
 # -- markov -------------------------------------------------------------------------------------
@@ -360,7 +413,7 @@ def board_reading(rng: random.Random, style: str | None = None) -> Lesson:
     if most == 32 and rng.random() < 0.3:
         board = position(rng)
     drawn = style in ("fen", "ascii")
-    pieces = [Piece(described(board, style), squares=drawn), Piece("\n")]
+    pieces = [Piece(described(board, style), probe=squares_of if drawn else None), Piece("\n")]
     for _ in range(8):
         about = inquiry(rng, board, rng.choice(("where", "what", "what")))
         asked = Question(messages=(), prefix="",
@@ -432,7 +485,7 @@ def proofread_chess(rng: random.Random) -> Lesson:
         text = text.rstrip("+#").replace("x", "-")
     fen = board.board_fen()
     rest = board.fen()[len(fen) :]
-    return [Piece("proofread chess\n"), Piece(fen, squares=True), Piece(f"{rest}\n{text}\nverdict:"),
+    return [Piece("proofread chess\n"), Piece(fen, probe=squares_of), Piece(f"{rest}\n{text}\nverdict:"),
             verdict_piece(chess_verdict(board, text))]  # fmt: skip
 
 

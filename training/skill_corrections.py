@@ -104,7 +104,7 @@ def main() -> None:
             asked[name] += len(batch)
             erred[name] += first
             for lesson in written:
-                plain = [dataclasses.replace(piece, judge=None) for piece in lesson]
+                plain = [dataclasses.replace(piece, judge=None, probe=None) for piece in lesson]
                 file.write(json.dumps([dataclasses.asdict(piece) for piece in plain]) + "\n")
     for name, count in asked.items():
         print(f"{name}: {erred[name]} errors in {count} answers")

@@ -2,7 +2,8 @@
 
 Several lessons share a row and can't see one another. The loss is next-token cross-entropy on
 what is taught, against the exact law where there is one, plus a teacher that is dropped at
-export: a probe that names the square at every token of a drawn board.
+export: a probe that names what an early layer should know, such as the square at every token of a drawn
+board (`Piece.probe`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import lessons
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lessons import Lesson, Piece, encoded
+from lessons import NOTHING, Lesson, Piece, encoded
 from network import Network
 from torch import Tensor
 
@@ -25,21 +26,8 @@ from agent.models.tiny import text
 
 LENGTHS = (96, 192, 320)
 """Tokens in a row: short texts are not to pay for the attention of long ones."""
-NOWHERE = 64
-"""Label of a token that stands for no square."""
 LAWS = 3072
 """Room for the entries of exact laws in one batch; what is over is left out of it."""
-
-
-def squares_of(ids: list[int]) -> list[int]:
-    """The square each token of a board reaches, from a8 on; a mark between ranks reaches none."""
-    out, at = [], -1
-    for i in ids:
-        token = text.VOCABULARY[i].strip()
-        steps = int(token) if token.isdigit() else int(token.isalpha() or token == ".")
-        at += steps
-        out.append((7 - at // 8) * 8 + at % 8 if steps else NOWHERE)
-    return out
 
 
 class Row:
@@ -50,7 +38,7 @@ class Row:
         self.tokens: list[int] = []
         self.segments: list[int] = []
         self.weights: list[float] = []
-        self.squares: list[int] = []
+        self.labels: list[int] = []
         self.laws: list[tuple[int, int, float]] = []
         """(index of the token that is to be told, possible token, its probability)"""
         self.lessons = 0
@@ -70,7 +58,7 @@ class Row:
             self.tokens += ids
             self.segments += [self.lessons] * len(ids)
             self.weights += [float(piece.taught and not piece.law)] * len(ids)
-            self.squares += squares_of(ids) if piece.squares else [NOWHERE] * len(ids)
+            self.labels += piece.probe(ids) if piece.probe else [NOTHING] * len(ids)
 
 
 def packed(supply: Iterator[Lesson], open_rows: int = 12) -> Iterator[Row]:
@@ -96,19 +84,19 @@ def collate(rows: list[Row]) -> dict[str, Tensor]:
     length = rows[0].length
     shape = (len(rows), length)
     tokens, segments = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    weights, squares = np.zeros(shape, np.float32), np.full(shape, NOWHERE, np.int64)
+    weights, named = np.zeros(shape, np.float32), np.full(shape, NOTHING, np.int64)
     laws = np.zeros((LAWS, 2), np.int64)
     shares = np.zeros(LAWS, np.float32)
     n = 0
     for r, row in enumerate(rows):
         size = len(row.tokens)
         tokens[r, :size], segments[r, :size] = row.tokens, row.segments
-        weights[r, :size], squares[r, :size] = row.weights, row.squares
+        weights[r, :size], named[r, :size] = row.weights, row.labels
         for at, token, p in row.laws[: LAWS - n]:
             # What is told of a token is told at the one before it.
             laws[n], shares[n] = (r * length + at - 1, token), p
             n += 1
-    arrays = {"tokens": tokens, "segments": segments, "weights": weights, "squares": squares,
+    arrays = {"tokens": tokens, "segments": segments, "weights": weights, "labels": named,
               "laws": laws, "shares": shares}  # fmt: skip
     return {k: torch.from_numpy(v) for k, v in arrays.items()}
 
@@ -151,8 +139,8 @@ class Skills:
 
     vocabulary = len(text.VOCABULARY)
     size = {"width": 128, "layers": 5, "heads": 4}
-    probe, probe_layer = 65, 1
-    losses = {"ce": 1.0, "square": 0.3}
+    probe, probe_layer = NOTHING + 1, 1
+    losses = {"ce": 1.0, "probe": 0.3}
 
     @staticmethod
     def options(parser: argparse.ArgumentParser) -> None:
@@ -192,9 +180,9 @@ class Skills:
         ).sum()
         ce = (hard + soft) / (weights.sum() + batch["shares"].sum())
         guess = net.probe(probed).float().view(-1, self.probe)
-        on = (batch["squares"] != NOWHERE).float().view(-1)
-        square = F.cross_entropy(guess, batch["squares"].view(-1), reduction="none")
-        return torch.stack([ce, (square * on).sum() / on.sum().clamp_min(1)])
+        on = (batch["labels"] != NOTHING).float().view(-1)
+        probe = F.cross_entropy(guess, batch["labels"].view(-1), reduction="none")
+        return torch.stack([ce, (probe * on).sum() / on.sum().clamp_min(1)])
 
     @torch.no_grad()
     def evaluate(self, net: Network) -> dict[str, object]:

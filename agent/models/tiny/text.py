@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from string import ascii_letters
 
 PAD, UNK = "<pad>", "<unk>"
 
@@ -62,6 +63,10 @@ MARKS = ["    ", " (0.", "), ", ", ", " ->", " -", " =", " ==", " !=", " >", " <
          "[-", ":]", "# ", "==", '("', '")', '"', "aeiou", "[x", "(x", "\nA:", "\nB:", "\nC:"]  # fmt: skip
 
 
+SQUARES = [f + r for f in "abcdefgh" for r in "12345678"]
+# Not in the board of a FEN, where b5 is a bishop and five empty squares.
+_SQUARE = r"(?<=[KQRBN])[a-h][1-8](?=[-x])|(?<![A-Za-wyz0-9/])[a-h][1-8](?![A-Za-wyz0-9/])"
+
 #: Two-digit names, which stand after a peg, another disc or a colon, and before a space or the end.
 DISCS = [f" {n}" for n in range(10, 21)]
 _DISC = r"(?<=[ABC:\d]) (?:1\d|20)(?=[ \n])"
@@ -70,7 +75,7 @@ _DISC = r"(?<=[ABC:\d]) (?:1\d|20)(?=[ \n])"
 def _vocabulary() -> list[str]:
     names = [PAD, UNK, "\n", *map(chr, range(32, 127))]
     names += [f" {c}" for c in "0123456789.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"]
-    names += DISCS
+    names += DISCS + SQUARES
     names += [f" {w}" for w in dict.fromkeys(WORDS.split())]
     names += BARE.split() + NOUNS.split() + MARKS
     names = list(dict.fromkeys(names))
@@ -79,17 +84,24 @@ def _vocabulary() -> list[str]:
 
 VOCABULARY = _vocabulary()
 ID = {name: i for i, name in enumerate(VOCABULARY)}
-_LONE = r" [A-Za-z](?![A-Za-z])"
-_LONG = sorted((w for w in VOCABULARY if len(w) > 1 and w[0] != "<" and w not in DISCS and not re.fullmatch(" [A-Za-z]", w)),
-               key=len, reverse=True)  # fmt: skip
+_LONE = r" [A-Za-z](?![A-Za-z1-8])"
+# A word takes its space along, so a comma before one does not.
+_COMMA = ", (?![A-Za-z])"
+_ELSEWHERE = {PAD, UNK, ", ", *DISCS, *SQUARES, *(f" {c}" for c in ascii_letters)}
+_PLAIN = sorted((n for n in VOCABULARY if len(n) > 1 and n not in _ELSEWHERE), key=len, reverse=True)
 _SCAN = re.compile(
-    f"{_DISC}|"
-    + "|".join(
-        # A word ends where letters end: "island" is not " is" and "land".
-        re.escape(w) + (r"(?![A-Za-z])" if w[-1].isalpha() else "") for w in _LONG
+    "|".join(
+        [
+            _DISC,
+            _SQUARE,
+            _COMMA,
+            # A word ends where letters end: "island" is not " is" and "land".
+            *(re.escape(n) + (r"(?![A-Za-z])" if n[-1].isalpha() else "") for n in _PLAIN),
+            _LONE,
+            r"[\x00-\U0010ffff]",
+        ]
     )
-    + f"|{_LONE}|[\\x00-\\U0010ffff]"
-)  # fmt: skip
+)
 
 
 def encode(text: str) -> list[int]:
