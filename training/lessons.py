@@ -114,6 +114,7 @@ def encoded(lesson: Lesson) -> list[tuple[Piece, list[int]]]:
 
 # -- what the teacher names -----------------------------------------------------------------------
 
+
 def squares_of(ids: list[int]) -> list[int]:
     """The square each token of a board reaches, from a8 on; a mark between ranks reaches none."""
     out, at = [], -1
@@ -149,6 +150,16 @@ def values_of(ids: list[int], values: Sequence[int]) -> list[int]:
     left = iter(values)
     named = [next(left) if after in (" ", " ->") else 99 for _, after in pairwise([*tokens, ""])]
     return [n + 32 if abs(n) < 32 else NOTHING for n in named]
+
+
+def rows_of(ids: list[int]) -> list[int]:
+    """At every token of a row of a chain the letter that the row is of, A as 0."""
+    out, row = [], NOTHING
+    tokens = [text.VOCABULARY[i] for i in ids]
+    for before, token in pairwise(["", *tokens]):
+        row = ord(token[-1]) - ord("A") if before == "After" else NOTHING if token == "\n" else row
+        out.append(row)
+    return out
 
 
 # -- arithmetic ---------------------------------------------------------------------------------
@@ -320,21 +331,14 @@ def wrong_move(pegs: str, rng: random.Random) -> str:
     return str(rules.Move(rng.randint(1, len(pegs)), source, target))
 
 
-def hard(pegs: str, step: int) -> bool:
-    """Two discs beyond 2 must be compared, or a peg is empty: a quarter of all, learnt last."""
-    tops = [rules.top(pegs, peg) for peg in rules.PEGS]
-    return step % 2 == 1 and 2 not in tops
-
-
 def hanoi(rng: random.Random) -> Lesson:
-    discs = rng.randint(3, 9) if rng.random() < 0.4 else rng.randint(10, 20)
-    last = 2**discs - 1
-    wanted = rng.random() < 0.5
-    for _ in range(8):
-        step = rng.randrange(last if rng.random() < 0.7 else min(last, 2 ** rng.randint(1, discs)))
-        pegs = rules.after(discs, step)
-        if not wanted or hard(pegs, step):
-            break
+    discs = rng.randint(3, 9) if rng.random() < 0.3 else rng.randint(10, 20)
+    step = rng.randrange(2**discs - 1)
+    if rng.random() < 0.5:
+        # Disc k moves once in 2^k moves: drawn evenly, lest the large ones are never seen.
+        disc = rng.randint(2, discs)
+        step = ((2 * rng.randrange(1 << (discs - disc)) + 1) << (disc - 1)) - 1
+    pegs = rules.after(discs, step)
     right = str(rules.best_move(pegs))
 
     def judge(answer: str) -> str | None:
@@ -360,7 +364,7 @@ def markov(rng: random.Random) -> Lesson:
                   impossible=rng.choice((0.1, 0.2, 0.3, 0.3, 0.4)))  # fmt: skip
     chain: Chain = task.chain
     state = task.start(rng.getrandbits(32))
-    pieces = [Piece(task.question(state).prefix)]
+    pieces = [Piece(task.question(state).prefix, probe=rows_of)]
     last = state.symbols[-1]
     for _ in range(rng.randint(4, 60)):
         law = {f" {b}": chain.probability(last, b) for b in chain.possible(last)}

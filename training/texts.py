@@ -178,7 +178,9 @@ class Skills:
         soft = (
             (lse.reshape(-1)[position] - flat[position * width + token]) * batch["shares"]
         ).sum()
-        ce = (hard + soft) / (weights.sum() + batch["shares"].sum())
+        # A batch of texts that were cut before anything is taught has no loss.
+        told = weights.sum() + batch["shares"].sum()
+        ce = (hard + soft) / told.clamp_min(1)
         guess = net.probe(probed).float().view(-1, self.probe)
         on = (batch["labels"] != NOTHING).float().view(-1)
         probe = F.cross_entropy(guess, batch["labels"].view(-1), reduction="none")

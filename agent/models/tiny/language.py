@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,20 +215,31 @@ def _completion(request: Request, tokens: list[tuple[int, float]]) -> Completion
 
 
 @cache
+def described(path: Path) -> dict[str, str]:
+    """The metadata of a file of weights. Raises `ModelError` for one that can't be read."""
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+@cache
 def load(path: Path, vocabulary: str, part: str = ""):  # type: ignore[no-untyped-def]
     """The network, a maker of its double-precision twin, and the file's metadata.
 
     Raises `ModelError` for a file that can't be read or was made for another vocabulary.
     """
-    try:
-        with safe_open(str(path), "numpy") as file:
-            metadata = dict(file.metadata() or {})
-            mine = [k for k in file.keys() if k.startswith(part)]  # noqa: SIM118
-            weights = {k.removeprefix(part): file.get_tensor(k) for k in mine}
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"the weights of tiny can't be read from {str(path)!r}: {error}") from None
+    metadata = described(path)
     if json.loads(metadata["vocabulary"]) != vocabulary:
         raise ModelError(f"the weights in {str(path)!r} belong to another vocabulary")
+    with _opened(path) as file:
+        mine = [k for k in file.keys() if k.startswith(part)]  # noqa: SIM118
+        weights = {k.removeprefix(part): file.get_tensor(k) for k in mine}
     heads = int(metadata[f"{part}heads"])
     twin = cache(lambda: Network(weights, heads, np.float64))
     return Network(weights, heads), twin, metadata
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return safe_open(str(path), "numpy")
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"the weights of tiny can't be read from {str(path)!r}: {error}") from None

@@ -7,13 +7,13 @@ decides. A text that neither was taught is refused.
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from pathlib import Path
 
 from agent.errors import ModelError, ModelUnusable, UsageError
 from agent.models.tiny import skills, text, tokenizer
-from agent.models.tiny.language import LanguageModel
+from agent.models.tiny.language import LanguageModel, described
 from agent.models.tiny.network import MAX_TOKENS
+from agent.models.tiny.skills import Skill
 from agent.types import Completion, Json, Question
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
@@ -37,19 +37,24 @@ class Tiny:
         self.temperature = temperature
         path = Path(weights) if weights else WEIGHTS
         self.games = LanguageModel(path, tokenizer.fingerprint(), temperature)
-
-    @cached_property
-    def skills(self) -> dict[str, LanguageModel]:
-        """The networks of the skills file by part; read when first asked."""
-        parts = dict.fromkeys(skill.part for skill in skills.SKILLS)
-        known = text.fingerprint()
-        return {part: LanguageModel(SKILLS, known, self.temperature, part) for part in parts}
+        self._networks: dict[str, LanguageModel] = {}
 
     def configuration(self) -> dict[str, Json]:
         """Temperature and which weights."""
         return {
             "temperature": self.temperature, "weights": self.games.metadata.get("fingerprint"),
+            "skills": described(SKILLS).get("fingerprint"),
         }  # fmt: skip
+
+    def network(self, skill: Skill) -> LanguageModel:
+        """The one that has a skill, read when first asked. Raises `ModelUnusable` for none."""
+        if f"{skill.part}heads" not in described(SKILLS):
+            raise ModelUnusable(f"tiny was not taught {skill.name}; {_known()}")
+        if skill.part not in self._networks:
+            self._networks[skill.part] = LanguageModel(
+                SKILLS, text.fingerprint(), self.temperature, skill.part
+            )
+        return self._networks[skill.part]
 
     async def generate(self, question: Question, n: int, seed: int) -> list[Completion]:
         """`n` continuations of `question.prefix`: one move, or one answer of the skill it asks.
@@ -60,14 +65,9 @@ class Tiny:
         prefix = question.prefix
         skill = skills.asked(prefix)
         if skill is not None:
-            model = self.skills[skill.part]
-            return await model.generate(skill.read(prefix), skill, n, seed)
+            return await self.network(skill).generate(skill.read(prefix), skill, n, seed)
         if not _GAME.search(prefix):
-            known = ", ".join(s.name for s in skills.SKILLS)
-            raise ModelUnusable(
-                f"tiny can't continue a text that begins {prefix[:40]!r}: it was taught chess "
-                f"games, {known}, each in one form (its model card shows them)"
-            )
+            raise ModelUnusable(f"tiny can't continue {prefix[:40]!r}; {_known()}")
         ids, _ = tokenizer.encode(prefix)
         if len(ids) > MAX_TOKENS - 8:
             raise ModelError(
@@ -75,3 +75,8 @@ class Tiny:
                 "take a smaller horizon"
             )
         return await self.games.generate(ids, tokenizer.MOVE, n, seed)
+
+
+def _known() -> str:
+    taught = [s.name for s in skills.SKILLS if f"{s.part}heads" in described(SKILLS)]
+    return f"it continues chess games, {', '.join(taught)}, each in its own form (see its card)"

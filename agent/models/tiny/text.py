@@ -58,7 +58,7 @@ saddle salmon sand shadow silver snow spider spring stone sugar summer thunder t
 tulip turtle valley velvet violet walnut water willow window winter wolf
 """
 
-MARKS = ["    ", " (0.", "), ", ", ", " ->", " -", " =", " ==", " !=", " >", " <", " >=",
+MARKS = ["    ", " (0.", "),", ", ", " ->", " -", " =", " ==", " !=", " >", " <", " >=",
          " <=", " *", " +", " //", " /", " %", " **", " #", " [", " (", "):\n", "()", "[:", "[::",
          "[-", ":]", "# ", "==", '("', '")', '"', "aeiou", "[x", "(x", "\nA:", "\nB:", "\nC:"]  # fmt: skip
 
@@ -88,7 +88,9 @@ _LONE = r" [A-Za-z](?![A-Za-z1-8])"
 # A word takes its space along, so a comma before one does not.
 _COMMA = ", (?![A-Za-z])"
 _ELSEWHERE = {PAD, UNK, ", ", *DISCS, *SQUARES, *(f" {c}" for c in ascii_letters)}
-_PLAIN = sorted((n for n in VOCABULARY if len(n) > 1 and n not in _ELSEWHERE), key=len, reverse=True)
+_PLAIN = sorted(
+    (n for n in VOCABULARY if len(n) > 1 and n not in _ELSEWHERE), key=len, reverse=True
+)
 _SCAN = re.compile(
     "|".join(
         [
