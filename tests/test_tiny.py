@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from agent.errors import ModelError, UsageError
 from agent.models.tiny import Tiny, tokenizer
-from agent.models.tiny.model import WEIGHTS, _load
+from agent.models.tiny.language import load
+from agent.models.tiny.model import WEIGHTS
 from agent.models.tiny.network import Array, Network
 from agent.types import Question
 from tasks.chess.rules import long_algebraic, read_move
@@ -118,7 +119,7 @@ def games(count: int) -> list[list[int]]:
 
 
 def test_a_batch_is_each_text_alone_and_a_text_in_parts_is_the_whole() -> None:
-    network, precise, _ = _load(WEIGHTS)
+    network, precise, _ = load(WEIGHTS, tokenizer.fingerprint())
     texts = games(5)
 
     def whole(net: Network, text: list[int]) -> Array:
@@ -142,7 +143,7 @@ def test_a_batch_is_each_text_alone_and_a_text_in_parts_is_the_whole() -> None:
 
 
 def test_neighbours_of_unlike_length_grow_together() -> None:
-    network, _, _ = _load(WEIGHTS)
+    network, _, _ = load(WEIGHTS, tokenizer.fingerprint())
     a, b = games(2)
     memory = network.memory()
     first, second = memory.add(), memory.add()
