@@ -58,7 +58,7 @@ def test_no_hidden_test_is_in_any_question() -> None:
             state = task.advance(state, function.solution, "leave")
 
 
-@pytest.mark.parametrize("kind", ["functions", "programs"])
+@pytest.mark.parametrize("kind", ["functions", "programs", "family"])
 def test_right_programs_pass_every_hidden_test(kind: str) -> None:
     task = Code(set=kind, horizon=12)
     trace = asyncio.run(rollout(task, right(task), arm("baseline"), 3))

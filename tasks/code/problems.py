@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gzip
 import json
+import random
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -14,6 +15,10 @@ from typing import Any
 from agent.errors import UsageError
 from agent.sandbox import Tests
 from agent.types import Frozen
+from tasks.code import family
+
+FAMILY = 200
+"""Problems of the family, always the same ones."""
 
 GRADES = ("1-first", "2-easy", "3-medium", "4-hard")
 
@@ -53,9 +58,12 @@ class Problem(Frozen):
 
 
 def shipped(kind: str, grade: str = "all") -> list[Problem]:
-    """`functions`, of one grade or of all, or `programs`. Raises `UsageError` for another."""
+    """`functions`, of one grade or of all, `programs`, or some of the `family` that `tiny` was taught,
+    in combinations that it was not. Raises `UsageError` for another."""
     if kind == "programs":
         return [_program(row) for row in _read("programs")["program"]]
+    if kind == "family":
+        return [_of_family(number) for number in range(FAMILY)]
     if kind != "functions":
         raise UsageError(f"set {kind!r} is not one of: functions, programs, family")
     chosen = [g for g in GRADES if grade in ("all", g, g[0], g[2:])]
@@ -109,6 +117,20 @@ def _function(row: Mapping[str, Any]) -> Function:
         solution=row["solution"].strip(),
         wrong=tuple(w["program"].strip() for w in row.get("wrong", ())),
     )
+
+
+def _of_family(number: int) -> Problem:
+    drawn = family.sample(random.Random(f"family:{number}"), held_out=True)
+    function = Function(
+        entry="f",
+        prompt=drawn.description,
+        signature=drawn.signature,
+        visible=Tests(code="\n".join(drawn.tests[:4]), entry="f"),
+        hidden=Tests(code="\n".join(drawn.tests), entry="f", hidden=True),
+        solution=f"{drawn.signature}\n{drawn.body}",
+        wrong=(f"{drawn.signature}\n{family.mutant(drawn, random.Random(f'wrong:{number}'))}",),
+    )
+    return Problem(id=f"family-{number}", steps=(function,))
 
 
 def _published(row: Mapping[str, Any]) -> Problem:
