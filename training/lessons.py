@@ -116,13 +116,29 @@ def encoded(lesson: Lesson) -> list[tuple[Piece, list[int]]]:
 
 
 def squares_of(ids: list[int]) -> list[int]:
-    """The square each token of a board reaches, from a8 on; a mark between ranks reaches none."""
+    """The square each token of a drawn board reaches, from a8 on; between ranks none."""
     out, at = [], -1
     for i in ids:
         token = text.VOCABULARY[i].strip()
         steps = int(token) if token.isdigit() else int(token.isalpha() or token == ".")
         at += steps
         out.append((7 - at // 8) * 8 + at % 8 if steps else NOTHING)
+    return out
+
+
+def named_squares(ids: list[int]) -> list[int]:
+    """The square that each token names; after it the rest of a question goes on to say it.
+
+    A question then looks for a square by what the drawn board says at it.
+    """
+    out, square = [], NOTHING
+    for i in ids:
+        token = text.VOCABULARY[i]
+        if token in chess.SQUARE_NAMES:
+            square = chess.parse_square(token)
+        elif token not in ("?", "\n"):
+            square = NOTHING
+        out.append(square)
     return out
 
 
@@ -152,13 +168,27 @@ def values_of(ids: list[int], values: Sequence[int]) -> list[int]:
     return [n + 32 if abs(n) < 32 else NOTHING for n in named]
 
 
-def rows_of(ids: list[int]) -> list[int]:
-    """At every token of a row of a chain the letter that the row is of, A as 0."""
+def entries_of(ids: list[int], values: Sequence[int]) -> list[int]:
+    """At the end of each number of a dictionary the same label as at the key in a turn."""
+    tokens = [text.VOCABULARY[i] for i in ids]
+    left = iter(values)
+    named = [next(left, 99) if token.isdigit() and after in (" ", "\n") else 99
+             for token, after in pairwise([*tokens, ""])]  # fmt: skip
+    return [n + 32 if abs(n) < 32 else NOTHING for n in named]
+
+
+def letters_of(ids: list[int]) -> list[int]:
+    """In a row of a chain the letter that the row is of, A as 0; in a sequence each letter."""
     out, row = [], NOTHING
     tokens = [text.VOCABULARY[i] for i in ids]
     for before, token in pairwise(["", *tokens]):
-        row = ord(token[-1]) - ord("A") if before == "After" else NOTHING if token == "\n" else row
-        out.append(row)
+        lone = len(token.strip()) == 1 and token.strip().isupper()
+        if before == "After" and lone:
+            row = ord(token[-1]) - ord("A")
+        elif token == "\n":
+            row = NOTHING
+        own = ord(token.strip()) - ord("A") if lone and row == NOTHING else NOTHING
+        out.append(row if row != NOTHING else own)
     return out
 
 
@@ -287,7 +317,8 @@ def running_sum(rng: random.Random) -> Lesson:
     largest = rng.choices((9, 20, 99), (4, 5, 1))[0]
     values = {k: rng.choice((-1, 1)) * rng.randint(1, largest) for k in keys}
     total = 0 if rng.random() < 0.3 else rng.randint(-300, 300)
-    pieces = [Piece(plain(values, total, [], []).removesuffix(" ->"))]
+    entries = partial(entries_of, values=list(values.values()))
+    pieces = [Piece(plain(values, total, [], []).removesuffix(" ->"), probe=entries)]
     per_turn = rng.choices((1, 2, 3), (7, 2, 1))[0]
     for _ in range(rng.randint(3, 12)):
         chosen = rng.choices(keys, k=per_turn)
@@ -364,14 +395,14 @@ def markov(rng: random.Random) -> Lesson:
                   impossible=rng.choice((0.1, 0.2, 0.3, 0.3, 0.4)))  # fmt: skip
     chain: Chain = task.chain
     state = task.start(rng.getrandbits(32))
-    pieces = [Piece(task.question(state).prefix, probe=rows_of)]
+    pieces = [Piece(task.question(state).prefix, probe=letters_of)]
     last = state.symbols[-1]
     for _ in range(rng.randint(4, 60)):
         law = {f" {b}": chain.probability(last, b) for b in chain.possible(last)}
         asked = Question(messages=(), prefix="", state={"rows": chain.rows, "previous": last})
         symbol = chain.draw(last, rng)
-        piece = Piece(f" {symbol}", taught=True, law=law, judge=partial(markov_support, asked),
-                      aside=" [{critique}]")  # fmt: skip
+        piece = Piece(f" {symbol}", taught=True, law=law, probe=letters_of,
+                      judge=partial(markov_support, asked), aside=" [{critique}]")  # fmt: skip
         # Critiques state the law again and are long: few of them.
         pieces += erring("", piece, rng, lambda: rng.choice(chain.states), share=0.04)
         last = symbol
@@ -417,7 +448,10 @@ def board_reading(rng: random.Random, style: str | None = None) -> Lesson:
     if most == 32 and rng.random() < 0.3:
         board = position(rng)
     drawn = style in ("fen", "ascii")
-    pieces = [Piece(described(board, style), probe=squares_of if drawn else None), Piece("\n")]
+    pieces = [
+        Piece(described(board, style), probe=squares_of if drawn else named_squares),
+        Piece("\n"),
+    ]
     for _ in range(8):
         about = inquiry(rng, board, rng.choice(("where", "what", "what")))
         asked = Question(messages=(), prefix="",
@@ -425,7 +459,7 @@ def board_reading(rng: random.Random, style: str | None = None) -> Lesson:
         piece = Piece(f"{about.answers(board)[0]}\n", taught=True, judge=partial(board_lookup, asked),
                       aside=BOARD_ASIDE.format(question=about.words))  # fmt: skip
         others = chess.SQUARE_NAMES if about.wants_square else [*PIECES, "empty"]
-        pieces.append(Piece(f"{about.words}\n"))
+        pieces.append(Piece(f"{about.words}\n", probe=named_squares))
         pieces += erring("\n", piece, rng, lambda others=others: rng.choice(others), share=0.1)
     return pieces
 
