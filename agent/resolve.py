@@ -112,8 +112,9 @@ def model(
         from agent.models.langchain import LangChainModel
 
         return LangChainModel.from_name(
-            name, temperature=temperature, base_url=base_url, max_tokens=max_tokens
-        )
+            name, temperature=temperature, base_url=base_url, max_tokens=max_tokens,
+            logprobs=logprobs,
+        )  # fmt: skip
     if kind == "scripted":
         from agent.models.scripted import ScriptedModel
 

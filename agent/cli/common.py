@@ -49,6 +49,9 @@ BaseUrl = Annotated[str | None, typer.Option(help="Of an OpenAI-compatible serve
 Api = Annotated[
     Literal["chat", "completions"], typer.Option(help="completions is for base models.")
 ]
+Logprobs = Annotated[
+    bool, typer.Option("--logprobs", help="Ask a server for log-probabilities: drift needs them.")
+]
 MaxTokens = Annotated[int, typer.Option(help="Tokens written per call at most.", min=1)]
 
 
@@ -107,14 +110,20 @@ def console_here() -> Console:
 
 
 def the_model(
-    spec: str, temperature: float, base_url: str | None, api: str, max_tokens: int
+    spec: str,
+    temperature: float,
+    base_url: str | None,
+    api: str,
+    max_tokens: int,
+    logprobs: bool = False,
 ) -> Model:
     """The model by its name, with the settings that calls take."""
     from agent import resolve
 
     return resolve.model(
-        spec, temperature=temperature, base_url=base_url, api=api, max_tokens=max_tokens
-    )
+        spec, temperature=temperature, base_url=base_url, api=api, max_tokens=max_tokens,
+        logprobs=logprobs,
+    )  # fmt: skip
 
 
 def the_task(name: str, options: dict[str, str], model: Model) -> Task[Any]:
@@ -145,14 +154,7 @@ def the_arms(names: str, verifiers: list[str] | None, task: Task[Any], attempts:
     return arms_for(task, chosen, verifiers, max_attempts=attempts)
 
 
-def show(
-    title: Json,
-    comparison: Comparison,
-    summary: Json,
-    *,
-    json: bool,
-    price: tuple[float, float] | None = None,
-) -> None:
+def show(title: Json, comparison: Comparison, summary: Json, *, json: bool) -> None:
     """The tables of a comparison, or its summary alone."""
     from json import dumps
 
@@ -163,10 +165,10 @@ def show(
         return
     console = console_here()
     console.print(header(title, comparison))
-    console.print(tables(comparison, oracle_verifiers=title["oracle_verifiers"], price=price))
+    console.print(tables(comparison, oracle_verifiers=title["oracle_verifiers"]))
 
 
-def report_run(store: Store, *, json: bool, price: tuple[float, float] | None = None) -> Comparison:
+def report_run(store: Store, *, json: bool) -> Comparison:
     """Measure a run directory, write its summary and page, and show its tables."""
     from agent.api import measure_episodes, sketch_of
     from agent.report.files import write
@@ -176,5 +178,5 @@ def report_run(store: Store, *, json: bool, price: tuple[float, float] | None = 
     summary = write(
         store.directory, store.header, table, comparison, episodes, sketch_of(store.header)
     )
-    show(store.header, comparison, summary, json=json, price=price)
+    show(store.header, comparison, summary, json=json)
     return comparison

@@ -19,6 +19,7 @@ from agent.cli.common import (
     BaseUrl,
     Horizon,
     Json_,
+    Logprobs,
     MaxTokens,
     ModelName,
     Opponent,
@@ -83,6 +84,7 @@ def compare(
     base_url: BaseUrl = None,
     api: Api = "chat",
     max_tokens: MaxTokens = 512,
+    logprobs: Logprobs = False,
     limit_tokens: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
     limit_usd: Annotated[float | None, typer.Option(help="Stop at that cost.", min=0)] = None,
     limit_seconds: Annotated[float | None, typer.Option(help="Stop after.", min=0)] = None,
@@ -104,7 +106,7 @@ def compare(
     with common.errors_shown():
         from agent.budget import Budget
 
-        asked = common.the_model(model, temperature, base_url, api, max_tokens)
+        asked = common.the_model(model, temperature, base_url, api, max_tokens, logprobs)
         options = common.task_options(set_, horizon=horizon, start=start, opponent=opponent,
                                       side=side, style=style)  # fmt: skip
         played = common.the_task(task, options, asked)
@@ -284,7 +286,7 @@ def _compare(
         with closing(store):
             # Also after Ctrl-C and errors: what was played is worth a report.
             if store.finished():
-                comparison = common.report_run(store, json=json, price=budget.price)
+                comparison = common.report_run(store, json=json)
                 lost = sum(a.infrastructure_errors for a in comparison.arms.values())
         close_task(task)
     if not json:

@@ -68,8 +68,9 @@ class Tiny:
         self._worker: asyncio.Task[None] | None = None
 
     def configuration(self) -> dict[str, Json]:
-        """Temperature and which weights."""
-        return {"temperature": self.temperature, "weights": self.metadata.get("fingerprint")}
+        """Temperature, which weights, and that it continues the plain form."""
+        weights = self.metadata.get("fingerprint")
+        return {"temperature": self.temperature, "weights": weights, "api": "completions"}
 
     async def generate(self, question: Question, n: int, seed: int) -> list[Completion]:
         """`n` continuations of `question.prefix`, one move each.
@@ -156,9 +157,7 @@ class Tiny:
             rows[i] = precise.forward(memory, {memory.add(): texts[i][0]})[0]
             rows[i, barred] = -np.inf
         tokens = self._perturbed(rows, noise).argmax(1)
-        top = rows.max(1)
-        totals = top + np.log(np.exp(rows - top[:, None]).sum(1))
-        logprobs = rows[np.arange(len(rows)), tokens] - totals
+        logprobs = self._log_probabilities(rows)[np.arange(len(rows)), tokens]
         # Further digits depend on the batch: they are noise, and would be stored.
         return [(int(t), round(float(p), 4)) for t, p in zip(tokens, logprobs, strict=True)]
 
@@ -167,6 +166,17 @@ class Tiny:
     ) -> NDArray[np.float64]:
         """Each row's maximum is a sample from softmax(row / temperature): the Gumbel trick."""
         return rows if self.temperature == 0 else rows / self.temperature + noise
+
+    def _log_probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of the distribution that is sampled, at its temperature; at 0 the choice is certain."""
+        if self.temperature == 0:
+            return np.zeros_like(rows)
+        scaled = rows / self.temperature
+        top = scaled.max(1, keepdims=True)
+        result: NDArray[np.float64] = (
+            scaled - top - np.log(np.exp(scaled - top).sum(1, keepdims=True))
+        )
+        return result
 
     def _place(self, ids: list[int], taken: list[int]) -> int:
         """Where in memory `ids` is written: the free text that shares most with it, cut back
