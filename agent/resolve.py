@@ -144,7 +144,7 @@ def model(
 
         return LangChainModel.from_name(
             ":".join(filter(None, _provider(name))),
-            temperature=temperature, base_url=base_url, max_tokens=max_tokens,
+            temperature=temperature, base_url=base_url, max_tokens=max_tokens, logprobs=logprobs,
         )  # fmt: skip
     if kind == "scripted":
         from agent.models.scripted import ScriptedModel

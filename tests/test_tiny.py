@@ -199,21 +199,24 @@ def test_temperature_zero_takes_the_likeliest() -> None:
     cold = Tiny(temperature=0)
     texts = {asyncio.run(cold.generate(asked(2), 1, s))[0].text for s in range(5)}
     assert len(texts) == 1
+    assert asyncio.run(cold.generate(asked(2), 1, 0))[0].logprobs == (0, 0)
     with pytest.raises(UsageError, match="temperature"):
         Tiny(temperature=-1)
 
 
-def test_sampling_follows_the_probabilities_it_reports() -> None:
-    many = asyncio.run(Tiny().generate(asked(3), 600, 0))
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
+def test_sampling_follows_the_probabilities_it_reports(temperature: float) -> None:
+    many = asyncio.run(Tiny(temperature=temperature).generate(asked(3), 600, 0))
     first = {}
     for c in many:
         assert c.logprobs is not None
-        first.setdefault(c.logprobs[0], []).append(c.text)
+        first.setdefault(round(c.logprobs[0], 2), []).append(c.text)
     for logprob, texts in first.items():
         p = float(np.exp(logprob))
         slack = 5 * np.sqrt(p * (1 - p) / len(many)) + 0.005
         # Two first tokens may share a rounded log-probability; then there are more of them.
         assert len(texts) / len(many) > p - slack
+        assert len(texts) / len(many) < 2 * p + slack
 
 
 def test_a_text_too_long_to_read_is_not_a_wrong_answer() -> None:

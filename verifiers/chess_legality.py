@@ -21,6 +21,8 @@ class ChessLegality:
     """Reads `question.state["fen"]`, and `["moves"]` (UCI) where there is a history."""
 
     name = "chess-legality"
+    version = "1"
+    """Goes up when any answer is judged otherwise."""
 
     def __call__(self, question: Question, answer: Answer) -> Verdict:
         """Pass a legal move; fail any other with its class and a sentence."""

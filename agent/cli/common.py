@@ -70,6 +70,9 @@ AllowUnsafe = Annotated[
     bool,
     typer.Option("--allow-unsafe-exec", help="Run programs even where nothing isolates them."),
 ]
+Logprobs = Annotated[
+    bool, typer.Option("--logprobs", help="Ask a server for log-probabilities: drift needs them.")
+]
 MaxTokens = Annotated[int, typer.Option(help="Tokens written per call at most.", min=1)]
 
 
@@ -145,14 +148,20 @@ def isolate(isolation: Any, allow_unsafe_exec: bool) -> None:
 
 
 def the_model(
-    spec: str, temperature: float, base_url: str | None, api: str, max_tokens: int
+    spec: str,
+    temperature: float,
+    base_url: str | None,
+    api: str,
+    max_tokens: int,
+    logprobs: bool = False,
 ) -> Model:
     """The model by its name, with the settings that calls take."""
     from agent import resolve
 
     return resolve.model(
-        spec, temperature=temperature, base_url=base_url, api=api, max_tokens=max_tokens
-    )
+        spec, temperature=temperature, base_url=base_url, api=api, max_tokens=max_tokens,
+        logprobs=logprobs,
+    )  # fmt: skip
 
 
 def the_task(name: str, options: dict[str, str], model: Model) -> Task[Any]:
@@ -192,14 +201,7 @@ def voting(arms: list[Arm], lead: int | None, red_flag: int | None) -> list[Arm]
     return [a.model_copy(update=update) if a.select == "vote" else a for a in arms]
 
 
-def show(
-    title: Json,
-    comparison: Comparison,
-    summary: Json,
-    *,
-    json: bool,
-    price: tuple[float, float] | None = None,
-) -> None:
+def show(title: Json, comparison: Comparison, summary: Json, *, json: bool) -> None:
     """The tables of a comparison, or its summary alone."""
     from json import dumps
 
@@ -210,10 +212,10 @@ def show(
         return
     console = console_here()
     console.print(header(title, comparison))
-    console.print(tables(comparison, oracle_verifiers=title["oracle_verifiers"], price=price))
+    console.print(tables(comparison, oracle_verifiers=title["oracle_verifiers"]))
 
 
-def report_run(store: Store, *, json: bool, price: tuple[float, float] | None = None) -> Comparison:
+def report_run(store: Store, *, json: bool) -> Comparison:
     """Measure a run directory, write its summary and page, and show its tables."""
     from agent.api import measure_episodes, sketch_of
     from agent.report.files import write
@@ -223,7 +225,7 @@ def report_run(store: Store, *, json: bool, price: tuple[float, float] | None = 
     summary = write(
         store.directory, store.header, table, comparison, episodes, sketch_of(store.header)
     )
-    show(store.header, comparison, summary, json=json, price=price)
+    show(store.header, comparison, summary, json=json)
     for line in troubles(trace for trace, _ in episodes):
         typer.echo(f"errata: {line}", err=True)
     return comparison

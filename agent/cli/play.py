@@ -20,6 +20,7 @@ from agent.cli.common import (
     Horizon,
     Isolation,
     Json_,
+    Logprobs,
     MaxTokens,
     ModelName,
     Opponent,
@@ -88,6 +89,7 @@ def compare(
     base_url: BaseUrl = None,
     api: Api = "chat",
     max_tokens: MaxTokens = 512,
+    logprobs: Logprobs = False,
     limit_tokens: Annotated[
         int | None, typer.Option(help="Stop after so many tokens.", min=1)
     ] = None,
@@ -119,7 +121,7 @@ def compare(
         from agent.budget import Budget
 
         common.isolate(isolation, allow_unsafe_exec)
-        asked = common.the_model(model, temperature, base_url, api, max_tokens)
+        asked = common.the_model(model, temperature, base_url, api, max_tokens, logprobs)
         options = common.task_options(set_, horizon=horizon, start=start, opponent=opponent,
                                       side=side, style=style)  # fmt: skip
         played = common.the_task(task, options, asked)
@@ -317,7 +319,7 @@ def _compare(
             # Also after Ctrl-C and errors: what was played is worth a report.
             finished = len(store.finished())
             if finished:
-                comparison = common.report_run(store, json=json, price=budget.price)
+                comparison = common.report_run(store, json=json)
                 lost = sum(a.infrastructure_errors for a in comparison.arms.values())
         close_task(task)
     if not json:

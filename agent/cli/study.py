@@ -42,9 +42,10 @@ def report(
             with closing(Store(run)) as store:
                 compared.append((str(run), common.report_run(store, json=json)))
         if len(compared) > 1 and not json:
-            from agent.report.terminal import primaries
+            from agent.report.sheets import primaries
+            from agent.report.terminal import drawn
 
-            common.console_here().print(primaries(compared))
+            common.console_here().print(*drawn(primaries(compared)))
 
 
 def score(run: Run, json: Json_ = False) -> None:

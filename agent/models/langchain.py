@@ -29,7 +29,7 @@ class LangChainModel:
 
     @classmethod
     def from_name(cls, name: str, *, temperature: float = 1.0, base_url: str | None = None,
-                  max_tokens: int = 512) -> LangChainModel:  # fmt: skip
+                  max_tokens: int = 512, logprobs: bool = False) -> LangChainModel:  # fmt: skip
         """`PROVIDER:NAME`, as LangChain writes it. Raises `UsageError` if it can't be made."""
         if not name:
             raise UsageError("langchain: needs a provider and a model, as in langchain:openai:NAME")
@@ -38,6 +38,8 @@ class LangChainModel:
         options: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
         if base_url:
             options["base_url"] = base_url
+        if logprobs:
+            options["logprobs"] = True
         try:
             model = init_chat_model(name, **options)
         except Exception as error:  # each provider raises its own
@@ -71,7 +73,7 @@ class LangChainModel:
                 raise ModelUnusable(f"{told} (setting: {setting})") from None
             raise ModelError(told) from None
         self._answered = True
-        return _completion(message)
+        return _completion(message, drawn_by=getattr(self._model, "temperature", None) in (None, 1))
 
 
 @cache
@@ -86,7 +88,8 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _completion(message: AIMessage) -> Completion:
+def _completion(message: AIMessage, drawn_by: bool) -> Completion:
+    """`drawn_by`: what is told as log-probabilities, of temperature 1, is what decided."""
     told = message.usage_metadata
     usage = (
         Usage(prompt_tokens=told["input_tokens"], completion_tokens=told["output_tokens"], calls=1)
@@ -94,7 +97,7 @@ def _completion(message: AIMessage) -> Completion:
         else Usage(calls=1, unreported=1)
     )
     metadata = message.response_metadata
-    content = (metadata.get("logprobs") or {}).get("content")
+    content = (metadata.get("logprobs") or {}).get("content") if drawn_by else None
     return Completion(
         text=str(message.text),
         usage=usage,

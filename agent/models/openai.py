@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 Api = Literal["chat", "completions"]
 
+AT_ONE = (
+    "--logprobs with --temperature {temperature:g}: servers tell log-probabilities of temperature "
+    "1, which are not those that the answers are drawn by; leave one of the two out"
+)
+
 
 class OpenAIModel:
     """One model on one server.
@@ -22,11 +27,12 @@ class OpenAIModel:
     base_url: of the server; default OPENAI_BASE_URL or OpenAI's own.
     api: `chat`, or `completions` for base models that continue a text.
     max_tokens: written per call at most.
-    logprobs: ask for log-probabilities; some servers refuse or ignore that.
+    logprobs: ask for log-probabilities; some servers refuse or ignore that. Most tell those of
+        temperature 1 whatever they sample by, so that any other is refused.
     retries: of the client library, on 408, 409, 429, 5xx and broken connections.
 
     The key comes from OPENAI_API_KEY; a server given by `base_url` may do without.
-    Raises `UsageError` where there is none.
+    Raises `UsageError` where there is none, and for `logprobs` at another temperature.
     """
 
     def __init__(
@@ -41,6 +47,8 @@ class OpenAIModel:
         retries: int = 2,
         timeout: float = 120.0,
     ) -> None:
+        if logprobs and temperature != 1:
+            raise UsageError(AT_ONE.format(temperature=temperature))
         if not name:
             raise UsageError("openai: needs a model name, as in openai:gpt-4o-mini")
         self.name = f"openai:{name}"

@@ -261,15 +261,13 @@ class Chess:
 
     def sketch(self, question: Question, answer: Answer) -> Json:
         """What the report draws: the position and the answer's squares as far as it names them."""
-        board = chess.Board(question.state["fen"])
-        text = "" if answer is None else str(answer)
-        move = read_move(board, text).move
+        fen, text = question.state["fen"], "" if answer is None else str(answer)
         squares = re.findall(r"[a-h][1-8]", text)
         start = squares[-2] if len(squares) > 1 else None
         end = squares[-1] if squares else None
-        if move is not None:
+        if start is None and (move := read_move(chess.Board(fen), text).move) is not None:
             start, end = (chess.square_name(s) for s in (move.from_square, move.to_square))
-        return {"kind": "chess", "fen": question.state["fen"], "from": start, "to": end}
+        return {"kind": "chess", "fen": fen, "from": start, "to": end}
 
     def with_errors(self, state: ChessState, share: float) -> ChessState:
         """The game as it was, told with that share of its moves replaced by illegal ones.

@@ -153,9 +153,7 @@ class LanguageModel:
             rows[i] = precise.forward(memory, {memory.add(): texts[i]})[0]
             rows[i, list(requests[i].form.barred(position))] = -np.inf
         tokens = self._perturbed(rows, noise).argmax(1)
-        top = rows.max(1)
-        totals = top + np.log(np.exp(rows - top[:, None]).sum(1))
-        logprobs = rows[np.arange(len(rows)), tokens] - totals
+        logprobs = self._log_probabilities(rows)[np.arange(len(rows)), tokens]
         # Further digits depend on the batch: they are noise, and would be stored.
         return [(int(t), round(float(p), 4)) for t, p in zip(tokens, logprobs, strict=True)]
 
@@ -164,6 +162,17 @@ class LanguageModel:
     ) -> NDArray[np.float64]:
         """Each row's maximum is a sample from softmax(row / temperature): the Gumbel trick."""
         return rows if self.temperature == 0 else rows / self.temperature + noise
+
+    def _log_probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of the distribution that is sampled, at its temperature; at 0 the choice is certain."""
+        if self.temperature == 0:
+            return np.zeros_like(rows)
+        scaled = rows / self.temperature
+        top = scaled.max(1, keepdims=True)
+        result: NDArray[np.float64] = (
+            scaled - top - np.log(np.exp(scaled - top).sum(1, keepdims=True))
+        )
+        return result
 
     def _place(self, ids: list[int], taken: list[int]) -> int:
         """Where in memory `ids` is written: the free text that shares most with it, cut back

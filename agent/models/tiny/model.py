@@ -40,10 +40,10 @@ class Tiny:
         self._networks: dict[str, LanguageModel] = {}
 
     def configuration(self) -> dict[str, Json]:
-        """Temperature and which weights."""
+        """Temperature, which weights, and that it continues the plain form."""
         return {
             "temperature": self.temperature, "weights": self.games.metadata.get("fingerprint"),
-            "skills": described(SKILLS).get("fingerprint"),
+            "skills": described(SKILLS).get("fingerprint"), "api": "completions",
         }  # fmt: skip
 
     def network(self, skill: Skill) -> LanguageModel:
