@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agent import resolve
 from agent.arms import Arm, arm
 from agent.budget import Budget
@@ -20,7 +22,10 @@ from agent.errors import UsageError
 from agent.experiment import Experiment, Progress, score_trace
 from agent.measure import Comparison, StepTable
 from agent.measure import compare as measure_table
+from agent.measure.statistics import by_episode, rate
 from agent.measure.table import from_traces
+from agent.measure.votes import VotePlan, vote_plan
+from agent.selection import leads
 from agent.store import Store
 from agent.types import AfterError, Answer, AnyVerifier, Json, Model, Question, Score, Task, Trace
 from agent.verification import Check, preflight
@@ -45,7 +50,7 @@ async def compare_async(
     seed: int = 1,
     out: str | Path | None = None,
     concurrency: int = 48,
-    max_attempts: int = 3,
+    max_attempts: int | None = None,
     after_error: AfterError = "leave",
     budget: Budget | None = None,
     progress: Progress | None = None,
@@ -59,7 +64,12 @@ async def compare_async(
     the_model = resolve.model(model) if isinstance(model, str) else model
     the_task = _named(task, the_model, horizon) if isinstance(task, str) else task
     the_arms = arms_for(
-        the_task, arms, verifiers, max_attempts=max_attempts, after_error=after_error
+        the_task,
+        arms,
+        verifiers,
+        model=the_model,
+        max_attempts=max_attempts,
+        after_error=after_error,
     )
     await preflight(checks_of(the_arms))
     seeds = list(range(seed, seed + episodes))
@@ -95,29 +105,34 @@ def arms_for(
     arms: Sequence[str | Arm],
     verifiers: Sequence[str | AnyVerifier] | None = None,
     *,
-    max_attempts: int = 3,
+    model: Model | None = None,
+    max_attempts: int | None = None,
     after_error: AfterError = "leave",
 ) -> list[Arm]:
-    """Arms with their verifiers, the task's own where none are given.
+    """Arms with their verifiers: their own, or the given ones, or the task's.
 
-    Raises `UnknownName`, and `UsageError` for none or for one named twice. An `Arm` given as
+    `model` is for verifiers that ask one. Raises `UnknownName`, and `UsageError` for none or for one named twice. An `Arm` given as
     an object keeps its own settings.
     """
-    checks = [
-        Check.of(resolve.verifier(v) if isinstance(v, str) else v)
-        for v in (task.verifiers if verifiers is None else verifiers)
-    ]
+
+    def checks_for(named: Sequence[str | AnyVerifier]) -> list[Check]:
+        found = [resolve.verifier(v, model) if isinstance(v, str) else v for v in named]
+        return [Check.of(v) for v in found]
+
+    checks = checks_for(task.verifiers if verifiers is None else verifiers)
     out = []
     for given in arms:
         if isinstance(given, str):
             chosen = arm(given)
             update: dict[str, Any] = {"after_error": after_error}
-            if chosen.max_attempts > 1:
+            if max_attempts is not None and chosen.max_attempts > 1:
                 update["max_attempts"] = max_attempts
             chosen = chosen.model_copy(update=update)
         else:
             chosen = given
-        out.append(chosen if chosen.checks else chosen.with_checks(checks))
+        if not chosen.checks:
+            chosen = chosen.with_checks(checks_for(chosen.own) if chosen.own else checks)
+        out.append(chosen)
     names = [a.name for a in out]
     if not names:
         raise UsageError("no arm is given")
@@ -143,6 +158,45 @@ def measure_episodes(
     identity = title["identity"]
     table = from_traces(episodes, list(identity["arms"]))
     return table, measure_table(table, identity["horizon"])
+
+
+async def plan_votes(
+    task: Task[Any],
+    model: Model,
+    *,
+    steps: int,
+    target: float = 0.9,
+    sample: int = 200,
+    red_flag: int | None = None,
+    seed: int = 1,
+    concurrency: int = 32,
+) -> tuple[VotePlan, float]:
+    """How far ahead a vote must be won for all of `steps` steps to be right, from a sample.
+
+    About `sample` questions are answered once each, on sound histories. Returns the plan and the
+    tokens of one answer.
+    """
+    arm = Arm(name="sample", max_attempts=1, verified=False, after_error="repair")
+    episodes = max(2, -(-sample // task.horizon))
+    seeds = range(seed, seed + episodes)
+    with tempfile.TemporaryDirectory() as temporary:
+        store = Store(Path(temporary) / "run", header(task, model, [arm], seeds))
+        await Experiment(task, model, [arm], seeds, store, concurrency).run()
+        rows = [
+            (trace.seed, attempt, row[0].correct)
+            for trace, scores in store.episodes()
+            for step, row in zip(trace.steps, scores, strict=True)
+            for attempt in step.attempts
+            if row[0].correct is not None
+        ]
+        store.close()
+    if not rows:
+        raise UsageError("no answer of the sample could be judged")
+    episode, attempts, correct = (np.array(column) for column in zip(*rows, strict=True))
+    votes = np.array([leads([a], 1, red_flag) is not None for a in attempts])
+    right = rate(*by_episode(episode[votes], correct[votes].astype(bool)))
+    tokens = sum(a.usage.total for a in attempts) / len(attempts)
+    return vote_plan(right, rate(*by_episode(episode, votes)), steps, target), tokens
 
 
 def score_again(store: Store) -> int:
@@ -192,6 +246,7 @@ def header(
         "errata": version("errata-agent"),
         "command": list(command),
         "oracle_verifiers": list(task.oracle_verifiers),
+        "isolation": _isolation(arms),
         "task_class": _class_of(task),
         "identity": {
             "task": {"name": task.name, **task.configuration()},
@@ -201,6 +256,12 @@ def header(
             "horizon": task.horizon,
         },
     }
+
+
+def _isolation(arms: Sequence[Arm]) -> str | None:
+    """How programs are run, where a verifier runs any."""
+    levels = {getattr(c.verify, "isolation", "") for c in checks_of(arms)}
+    return ", ".join(sorted(levels - {""})) or None
 
 
 def _class_of(task: Task[Any]) -> str:

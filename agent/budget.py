@@ -25,10 +25,14 @@ class Budget:
     @property
     def cost(self) -> float | None:
         """USD spent so far; None where the price is unknown."""
+        return self.cost_of(self.spent)
+
+    def cost_of(self, usage: Usage) -> float | None:
+        """USD that `usage` costs; None where the price is unknown."""
         if self.price is None:
             return None
         read, written = self.price
-        return (self.spent.prompt_tokens * read + self.spent.completion_tokens * written) / 1e6
+        return (usage.prompt_tokens * read + usage.completion_tokens * written) / 1e6
 
     def check(self) -> None:
         """Before each call. Raises `BudgetExhausted`."""

@@ -16,6 +16,7 @@ The library raises; only the command line turns an error into a line and an exit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -64,3 +65,12 @@ class BudgetExhausted(ErrataError):
 
 class ParseFailure(ErrataError):
     """A text with no readable answer in it; the message is the critique for the model."""
+
+
+def public(text: str) -> str:
+    """`text` as it may be told and stored: addresses in it lose user, password and query.
+
+    >>> public("--base-url=http://me:secret@host/v1?key=secret")
+    '--base-url=http://host/v1'
+    """
+    return re.sub(r"://(?:[^/@\s]*@)?([^\s?]*)(?:\?\S*)?", r"://\1", text)

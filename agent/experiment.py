@@ -19,8 +19,8 @@ from agent.watch import Watcher
 class Progress(Watcher):
     """What a comparison tells while it runs."""
 
-    def on_start(self, arm: Arm, seed: int, earlier: int) -> None:
-        """An episode begins, or goes on after `earlier` steps."""
+    def on_start(self, arm: Arm, seed: int, earlier: Sequence[Step]) -> None:
+        """An episode begins, or goes on after the steps of an earlier start."""
 
     def on_episode(self, trace: Trace, scores: list[list[Score]]) -> None:
         """An episode is sealed, scored and stored."""
@@ -64,7 +64,7 @@ class Experiment:
 
     async def _episode(self, arm: Arm, seed: int) -> None:
         earlier = self.store.steps(arm.name, seed)
-        self.progress.on_start(arm, seed, len(earlier))
+        self.progress.on_start(arm, seed, earlier)
         trace = await rollout(
             self.task, self.model, arm, seed,
             earlier=earlier, budget=self.budget, watcher=_Both(self.store, self.progress),

@@ -16,7 +16,7 @@ from agent import prompts
 from agent.arms import Arm
 from agent.budget import Budget
 from agent.errors import ModelError, ModelUnusable, ParseFailure
-from agent.selection import best
+from agent.selection import chosen, settled
 from agent.types import (
     Answer,
     Attempt,
@@ -83,17 +83,15 @@ class _Episode(Generic[State]):
         return self.seal(steps, reason, failure)
 
     async def step(self, state: State, index: int) -> Step:
-        """Ask until an answer passes or the attempts are used up; then take the best."""
-        question = self.task.question(self.shown(state))
+        """Ask until an answer is settled on or the attempts are used up; then take the best."""
+        question, rule = self.task.question(self.shown(state)), self.arm.rule
         attempts: list[Attempt] = []
-        while len(attempts) < self.arm.max_attempts:
+        while len(attempts) < self.arm.max_attempts and not settled(attempts, *rule):
             attempts.append(await self.attempt(state, index, question, attempts))
             self.watcher.on_attempt(self.arm, self.seed, index, question, attempts[-1])
-            if self.arm.select == "first_pass" and not attempts[-1].failed:
-                break
-        accepted = best(attempts)
+        accepted, exhausted = chosen(attempts, *rule)
         return Step(index=index, question=question, attempts=tuple(attempts), accepted=accepted,
-                    exhausted=bool(attempts[accepted].failed))  # fmt: skip
+                    exhausted=exhausted)  # fmt: skip
 
     async def attempt(
         self, state: State, index: int, question: Question, before: Sequence[Attempt]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.arms import Arm
+from agent.selection import best
 from agent.types import Attempt, Message, Question
 
 VERSION = 1
@@ -24,14 +25,15 @@ def ask(
 ) -> Question:
     """The question as put at the next attempt.
 
-    The first question is always kept; what is added is the last rejected answer and what
-    the arm says of it. Without feedback nothing is added, so that a retry is a resample.
+    The first question is always kept; what is added is a rejected answer, the last or
+    the best one, and what the arm says of it. Without feedback nothing is added, so that a retry is a resample.
     """
     if not attempts or arm.feedback == "none":
         return question
-    last = attempts[-1]
-    told = _feedback(attempts, arm, candidates)
+    last = attempts[best(attempts) if arm.base == "best" else -1]
+    told = _feedback(attempts, last, arm, candidates)
     given = str(last.answer if last.answer is not None else last.text.strip())
+    given = given.removeprefix(question.opening)
     quoted = arm.fence.replace("{critique}", told)
     inline = " ".join(told.replace("{", "(").replace("}", ")").split())
     space = "" if question.prefix[-1:].isspace() or not question.prefix else " "
@@ -48,14 +50,16 @@ def ask(
     )
 
 
-def _feedback(attempts: Sequence[Attempt], arm: Arm, candidates: Sequence[str]) -> str:
+def _feedback(
+    attempts: Sequence[Attempt], last: Attempt, arm: Arm, candidates: Sequence[str]
+) -> str:
     if arm.feedback == "flag":
         told = FLAG
     elif arm.feedback == "history":
         lines = [f"{a.answer or a.text.strip()}: {critique_of(a)}" for a in attempts]
         told = HISTORY.format(critiques="\n".join(lines))
     else:
-        told = REASON.format(critique=critique_of(attempts[-1]))
+        told = REASON.format(critique=critique_of(last))
     if arm.hint and candidates:
         told = f"{told} {CANDIDATES.format(candidates=', '.join(candidates))}"
     return told

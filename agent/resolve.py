@@ -5,27 +5,58 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from agent.errors import BadVerifier, ErrataError, UnknownName, UsageError
 from agent.types import AnyVerifier, Model, Task
 
-TASKS = {"chess": "tasks.chess.task:Chess", "markov": "tasks.markov.task:Markov"}
+TASKS = {
+    "arithmetic": "tasks.arithmetic.task:Arithmetic",
+    "board-reading": "tasks.board_reading.task:BoardReading",
+    "chess": "tasks.chess.task:Chess",
+    "code": "tasks.code.task:Code",
+    "hanoi": "tasks.hanoi.task:Hanoi",
+    "markov": "tasks.markov.task:Markov",
+    "running-sum": "tasks.running_sum.task:RunningSum",
+}
 
 VERIFIERS = {
+    "board-lookup": "verifiers.board_lookup:board_lookup",
+    "code-run": "verifiers.code_run:code_run",
     "chess-legality": "verifiers.chess_legality:chess_legality",
+    "equals-calculator": "verifiers.equals_calculator:equals_calculator",
+    "hanoi-legality": "verifiers.hanoi_legality:hanoi_legality",
     "markov-support": "verifiers.markov_support:markov_support",
 }
+
+MODEL_VERIFIERS = {
+    "generated": "verifiers.generated:Generated",
+    "generated-tests": "verifiers.generated_tests:GeneratedTests",
+    "proofread": "verifiers.proofread:Proofread",
+}
+"""Verifiers that ask a model themselves: the one of the run."""
+
+MADE_VERIFIERS = {
+    "json-schema:FILE": "verifiers.json_schema:JsonSchema.from_file",
+    "length:MAX": "verifiers.length:Length",
+    "regex:PATTERN": "verifiers.pattern:Pattern",
+    "all_of(A,B)": "verifiers.combine:all_of",
+    "any_of(A,B)": "verifiers.combine:any_of",
+    "majority(A,B,C)": "verifiers.combine:majority",
+}
+"""Verifiers that are made from what they are told: a text, or other verifiers."""
 
 MODELS = {
     "tiny": "the embedded language model; no key, no server",
     "openai:NAME": "any OpenAI-compatible server (--base-url, OPENAI_API_KEY)",
     "langchain:PROVIDER:NAME": "any LangChain chat model",
-    "scripted:FILE": "replies from a file, one a line",
+    "scripted:FILE": "replies from a file, one a line, or of a function: package.module:name",
 }
 
 
@@ -34,7 +65,8 @@ def task(
 ) -> Task[Any]:
     """A task by name or `package.module:Class`, with options as text.
 
-    `prefers` are options that are taken where the task has them and none is given.
+    `prefers` are options that are taken where the task has them, names their value among its
+    `styles`, and none is given.
     Raises `UnknownName` for a task or option that there is not, `UsageError` for a value that
     does not fit.
     """
@@ -50,7 +82,8 @@ def task(
     except Exception as error:
         raise UsageError(f"task {name!r} does not import: {error}") from None
     known = inspect.signature(factory).parameters
-    wished = {k: v for k, v in (prefers or {}).items() if k in known}
+    styles = getattr(factory, "styles", ())
+    wished = {k: v for k, v in (prefers or {}).items() if k in known and v in styles}
     return factory(**_typed(factory, {**wished, **options}))  # type: ignore[no-any-return]
 
 
@@ -90,12 +123,10 @@ def model(
     logprobs: bool = False,
 ) -> Model:
     """A model by `tiny`, `provider:name` or `provider/name`. Raises `UnknownName`."""
-    kind, name = spec, ""
-    for separator in (":", "/"):
-        if separator in spec:
-            kind, name = spec.split(separator, 1)
-            break
+    kind, name = _provider(spec)
     if kind == "tiny":
+        if name:
+            raise UsageError(f"model {spec!r}: tiny comes in one size, give tiny alone")
         from agent.models.tiny import Tiny
 
         return Tiny(temperature=temperature)
@@ -112,25 +143,52 @@ def model(
         from agent.models.langchain import LangChainModel
 
         return LangChainModel.from_name(
-            name, temperature=temperature, base_url=base_url, max_tokens=max_tokens
-        )
+            ":".join(filter(None, _provider(name))),
+            temperature=temperature, base_url=base_url, max_tokens=max_tokens, logprobs=logprobs,
+        )  # fmt: skip
     if kind == "scripted":
         from agent.models.scripted import ScriptedModel
 
-        return ScriptedModel.from_file(name)
-    raise UnknownName("model", kind, [m.partition(":")[0] for m in MODELS])
+        return (
+            ScriptedModel(_reply(name), name=spec) if ":" in name else ScriptedModel.from_file(name)
+        )
+    raise UnknownName("model", kind, MODELS)
 
 
-def verifier(spec: str) -> AnyVerifier:
-    """A verifier by name, `package.module:name` or `file.py:name`.
+def _provider(spec: str) -> tuple[str, str]:
+    """What stands before the first colon or slash, and after it: names may hold more of both."""
+    kind, *name = re.split("[:/]", spec, maxsplit=1)
+    return kind, "".join(name)
 
-    Raises `UnknownName`, or `BadVerifier` with the line at which its file fails.
+
+def verifier(spec: str, model: Model | None = None) -> AnyVerifier:
+    """A verifier by name, `package.module:name`, `file.py:name` or as in `MADE_VERIFIERS`.
+
+    `model` is for one that asks a model.
+
+    Raises `UnknownName`, `UsageError` for what one can't be made from, or `BadVerifier` with
+    the line at which its file fails.
     """
     if spec in VERIFIERS:
         return _import(VERIFIERS[spec])  # type: ignore[no-any-return]
+    if spec in MODEL_VERIFIERS:
+        if model is None:
+            raise UsageError(f"verifier {spec!r} asks a model, and none is given")
+        return _import(MODEL_VERIFIERS[spec])(model)  # type: ignore[no-any-return]
+    for shape, path in MADE_VERIFIERS.items():
+        head = re.split("(?<=[:(])", shape)[0]
+        if spec.startswith(head):
+            make: Callable[..., AnyVerifier] = _import(path)
+            if head.endswith(":"):
+                return make(spec.removeprefix(head))
+            return make(*(verifier(part, model) for part in _parts(spec)))
     source, _, name = spec.rpartition(":")
-    if not source:
-        raise UnknownName("verifier", spec, VERIFIERS)
+    if spec.endswith(".py"):
+        raise BadVerifier(f"verifier {spec!r} does not say which function: give {spec}:NAME")
+    if not source or re.match(r"[\w-]+\(", spec):
+        raise UnknownName(
+            "verifier", spec.partition("(")[0], [*VERIFIERS, *MODEL_VERIFIERS, *MADE_VERIFIERS]
+        )
     try:
         module = _from_file(Path(source)) if source.endswith(".py") else _module(source)
     except ErrataError:
@@ -143,9 +201,54 @@ def verifier(spec: str) -> AnyVerifier:
     return getattr(module, name)  # type: ignore[no-any-return]
 
 
+def _reply(path: str) -> Any:
+    source, _, name = path.rpartition(":")
+    try:
+        return getattr(_module(source), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"scripted:{path}: {error}") from None
+
+
+def _parts(spec: str) -> list[str]:
+    """What stands between commas in the outer parentheses.
+
+    Commas in brackets of any kind, and after a backslash, are a part's own.
+
+    >>> _parts("all_of(any_of(a,b),regex:[x,y]{1,2})")
+    ['any_of(a,b)', 'regex:[x,y]{1,2}']
+    """
+    inner, parts, depth = spec.partition("(")[2], [""], 0
+    for piece in re.findall(r"\\.|.", inner[:-1], re.DOTALL):
+        depth += (piece in "([{") - (piece in ")]}")
+        if depth < 0:
+            break
+        if piece == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    if depth or not inner.endswith(")"):
+        raise UsageError(
+            f"verifier {spec!r}: its brackets don't match; one in a pattern needs a backslash"
+        )
+    return [part.strip() for part in parts if part.strip()]
+
+
+def about(path: str) -> str:
+    """What the part at `package.module:name` is: the first paragraph that documents it."""
+    part = _import(path)
+    module = sys.modules[path.partition(":")[0]]
+    told = inspect.getdoc(part if inspect.isfunction(part) else module) or ""
+    return " ".join(told.partition("\n\n")[0].split())
+
+
+def options(path: str) -> dict[str, Any]:
+    """The options of a task, with their defaults."""
+    return {k: p.default for k, p in inspect.signature(_import(path)).parameters.items()}
+
+
 def _import(path: str) -> Any:
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return attrgetter(name)(importlib.import_module(module))
 
 
 def _module(name: str) -> Any:

@@ -1,24 +1,26 @@
 """A loopback OpenAI-compatible server around the embedded model: `errata serve`.
 
 For trying the HTTP path, and other people's software, without a key. It answers
-`/v1/models`, `/v1/completions` and `/v1/chat/completions`; it does not stream.
+`/v1/models`, `/v1/completions` and `/v1/chat/completions`. A streamed answer comes in one piece:
+it is two tokens long.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import chess
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agent.errors import ErrataError
@@ -36,6 +38,7 @@ class _Asked(BaseModel):
     n: int = Field(default=1, ge=1, le=64)
     seed: int = 0
     stream: bool = False
+    stream_options: dict[str, Any] | None = None
     logprobs: bool | int | None = None
 
 
@@ -43,10 +46,18 @@ class _Completions(_Asked):
     prompt: str
 
 
+def _joined(content: Any) -> Any:
+    """Many clients send a text as a list of parts."""
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        parts = [part.get("text") for part in content]
+        return "\n".join(parts) if all(isinstance(part, str) for part in parts) else content
+    return content
+
+
 class _Turn(BaseModel):
     model_config = ConfigDict(extra="ignore")
     role: Literal["system", "user", "assistant", "developer"]
-    content: str
+    content: Annotated[str, BeforeValidator(_joined)]
 
 
 class _Chat(_Asked):
@@ -75,14 +86,14 @@ async def _models(request: Request) -> JSONResponse:
     return JSONResponse({"object": "list", "data": [{"id": "tiny", "object": "model"}]})
 
 
-async def _completions(request: Request) -> JSONResponse:
+async def _completions(request: Request) -> Response:
     asked = await _read(request, _Completions)
     if isinstance(asked, JSONResponse):
         return asked
     return await _answer(asked, in_long_algebraic(asked.prompt), chat=False)
 
 
-async def _chat(request: Request) -> JSONResponse:
+async def _chat(request: Request) -> Response:
     asked = await _read(request, _Chat)
     if isinstance(asked, JSONResponse):
         return asked
@@ -98,8 +109,6 @@ async def _read(request: Request, kind: type[_Asked]) -> Any:
         return _refuse(400, f"{where}: {first['msg']}")
     if asked.model.removeprefix("openai/") != "tiny":
         return _refuse(404, f"there is no model {asked.model!r} here, only 'tiny'")
-    if asked.stream:
-        return _refuse(400, "stream: this server does not stream")
     return asked
 
 
@@ -108,7 +117,7 @@ def _refuse(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error": {"message": message, "type": kind}}, status_code=status)
 
 
-async def _answer(asked: _Asked, text: str, *, chat: bool) -> JSONResponse:
+async def _answer(asked: _Asked, text: str, *, chat: bool) -> Response:
     model = _tiny(asked.temperature)
     question = Question(messages=(), prefix=text)
     try:
@@ -117,20 +126,35 @@ async def _answer(asked: _Asked, text: str, *, chat: bool) -> JSONResponse:
         return _refuse(400, str(error))
     prompt = completions[0].usage.prompt_tokens
     written = sum(c.usage.completion_tokens for c in completions)
-    return JSONResponse(
-        {
-            "id": f"errata-{time.time_ns():x}",
-            "object": "chat.completion" if chat else "text_completion",
-            "created": int(time.time()),
-            "model": "tiny",
-            "choices": [_choice(i, c, asked, chat) for i, c in enumerate(completions)],
-            "usage": {
-                "prompt_tokens": prompt,
-                "completion_tokens": written,
-                "total_tokens": prompt + written,
-            },
-        }
-    )
+    body = {
+        "id": f"errata-{time.time_ns():x}",
+        "object": "chat.completion" if chat else "text_completion",
+        "created": int(time.time()),
+        "model": "tiny",
+        "choices": [_choice(i, c, asked, chat) for i, c in enumerate(completions)],
+        "usage": {
+            "prompt_tokens": prompt,
+            "completion_tokens": written,
+            "total_tokens": prompt + written,
+        },
+    }
+    if asked.stream:
+        return _streamed(body, told_usage=bool((asked.stream_options or {}).get("include_usage")))
+    return JSONResponse(body)
+
+
+def _streamed(body: dict[str, Any], told_usage: bool) -> Response:
+    """The same as server-sent events: one for each choice, one for usage where that is wanted."""
+    choices, usage = body.pop("choices"), body.pop("usage")
+    for choice in choices:
+        if "message" in choice:
+            body["object"] = "chat.completion.chunk"
+            choice["delta"] = choice.pop("message")
+    events = [{**body, "choices": [choice]} for choice in choices]
+    if told_usage:
+        events.append({**body, "choices": [], "usage": usage})
+    lines = [*map(json.dumps, events), "[DONE]"]
+    return Response("".join(f"data: {line}\n\n" for line in lines), media_type="text/event-stream")
 
 
 def _choice(index: int, c: Completion, asked: _Asked, chat: bool) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Question(Frozen):
     """The plain form: a text that a base model continues."""
     state: Json = None
     """A JSON-able snapshot of the task's state; never the truth that scores it."""
+    opening: str = ""
+    """The end of `prefix`, where an answer begins with it: the model writes the rest."""
     aside: str = "\n[{critique}]\n"
     """How a critique is written into the plain form; holds `{critique}`."""
 
@@ -121,8 +123,13 @@ class Verdict(Frozen):
     """What the model may be told."""
     evidence: Json = None
     """What machines may want to know: a class, a score."""
+    score: float | None = None
+    """How far the answer got, 0 to 1, where the verifier can tell; decides among failures."""
     severity: Severity = "must"
-    """`must` rejects, `should` is waived on the last attempt, `shadow` only watches."""
+    """`must` rejects, `should` is waived on the last attempt, `shadow` only watches.
+
+    A verdict may be weaker than its verifier's own severity, never stronger.
+    """
     usage: Usage = Usage()
     """Tokens that the verifier itself spent."""
     seconds: float = 0.0
@@ -172,7 +179,7 @@ class Step(Frozen):
     accepted: int
     """Index of the accepted attempt."""
     exhausted: bool = False
-    """No attempt passed: the best one was taken."""
+    """No attempt passed, or no answer won the vote: the best one was taken."""
 
     @property
     def answer(self) -> Answer:
@@ -297,7 +304,8 @@ class Task(Environment[State], Protocol[State]):
 
     It may also offer `with_errors(state, share)`, the state with that share of its shown
     history made wrong; `picture(question)`, text for people; `sketch(question, answer)`, what
-    the report draws; `close()`, the end of what it keeps open.
+    the report draws; `styles`, the values of its option `style`; `close()`, the end of what it
+    keeps open.
     """
 
     verifiers: Sequence[str]
@@ -317,9 +325,9 @@ VerifierResult = Verdict | str | None
 class Verifier(Protocol):
     """A callable `(question, answer) -> Verdict | str | None`, plain or `async`.
 
-    It may also have: `name`; `severity`; `timeout` in seconds; `candidates(question)`, all
+    It may also have: `name`; `version`, told with every result; `severity`; `timeout` in seconds; `candidates(question)`, all
     the answers it would pass; `known_good` and `known_bad`, pairs of question and answer
-    that it must pass and fail.
+    that it must pass and fail; `version`, whatever else decides its verdicts.
     """
 
     def __call__(

@@ -11,7 +11,7 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -43,7 +43,11 @@ class Check:
         Raises `BadVerifier` for what can't be called, or has settings that mean nothing.
         """
         if isinstance(verifier, type):
-            verifier = verifier()
+            try:
+                verifier = verifier()
+            except Exception as error:  # a stranger's code
+                kind = type(error).__name__
+                raise BadVerifier(f"{verifier!r} can't be made: {kind}: {error}") from error
         if not callable(verifier):
             raise BadVerifier(f"{verifier!r} is no verifier: it can't be called")
         given = name or getattr(verifier, "name", None) or getattr(verifier, "__name__", None)
@@ -52,8 +56,10 @@ class Check:
             raise BadVerifier(
                 f"verifier {given!r}: severity {severity!r} is not must, should or shadow"
             )
-        timeout = float(getattr(verifier, "timeout", DEFAULT_TIMEOUT))
-        return cls(given or type(verifier).__name__, verifier, severity, timeout)
+        timeout: Any = getattr(verifier, "timeout", DEFAULT_TIMEOUT)
+        if not isinstance(timeout, int | float) or timeout <= 0:
+            raise BadVerifier(f"verifier {given!r}: timeout {timeout!r} is no number of seconds")
+        return cls(given or type(verifier).__name__, verifier, severity, float(timeout))
 
     def configuration(self) -> dict[str, Json]:
         """What is recorded of it."""
@@ -72,13 +78,15 @@ class Check:
 async def judge(check: Check, question: Question, answer: Answer) -> Verdict:
     """The verdict of one verifier on one answer; never raises."""
     began = time.perf_counter()
+    limit = asyncio.timeout(check.timeout)
     try:
-        result = await asyncio.wait_for(_call(check, question, answer), check.timeout)
+        # Not `wait_for`: up to Python 3.11 it swallows a cancellation, and Ctrl-C with it.
+        async with limit:
+            result = await _call(check, question, answer)
         verdict = _as_verdict(check, result)
-    except TimeoutError:
-        verdict = _error(check, f"took longer than {check.timeout:g} s")
     except Exception as error:  # a stranger's code: whatever it raises is its own failure
-        verdict = _error(check, f"{type(error).__name__}: {error}")
+        late = f"took longer than {check.timeout:g} s"
+        verdict = _error(check, late if limit.expired() else f"{type(error).__name__}: {error}")
     return verdict.model_copy(update={"seconds": round(time.perf_counter() - began, 6)})
 
 
@@ -149,7 +157,8 @@ def _as_verdict(check: Check, result: Any) -> Verdict:
         result = Verdict(verifier=check.name, outcome="fail", critique=result)
     if isinstance(result, Verdict):
         json.dumps(result.evidence)  # what can't be stored is an error of the verifier
-        return result.model_copy(update={"verifier": check.name, "severity": check.severity})
+        weaker = max(check.severity, result.severity, key=get_args(Severity).index)
+        return result.model_copy(update={"verifier": check.name, "severity": weaker})
     return _error(check, f"returned {result!r:.80}, not None, a string or a Verdict")
 
 
@@ -158,18 +167,25 @@ def _error(check: Check, message: str) -> Verdict:
                    evidence={"error": message})  # fmt: skip
 
 
+def _examples(check: Check, which: str) -> list[tuple[Question, Answer]]:
+    try:
+        return [(question, answer) for question, answer in getattr(check.verify, which, ())]
+    except ErrataError as error:
+        raise BadVerifier(f"verifier {check.name!r}: its examples fail: {error}") from error
+    except (TypeError, ValueError):
+        raise BadVerifier(
+            f"verifier {check.name!r}: {which} is no list of pairs of question and answer"
+        ) from None
+
+
 async def preflight(checks: Iterable[Check]) -> list[str]:
-    """Run every verifier's own examples; returns a line on each.
+    """Run every verifier's own examples, and those of its parts; returns a line on each.
 
     Raises `BadVerifier` where one fails its examples: it may not judge anything.
     """
     lines = []
-    for check in checks:
-        try:
-            good = list(getattr(check.verify, "known_good", ()))
-            bad = list(getattr(check.verify, "known_bad", ()))
-        except ErrataError as error:
-            raise BadVerifier(f"verifier {check.name!r}: its examples fail: {error}") from error
+    for check in _with_parts(checks):
+        good, bad = _examples(check, "known_good"), _examples(check, "known_bad")
         for wanted, examples in (("pass", good), ("fail", bad)):
             for question, answer in examples:
                 verdict = await judge(check, question, answer)
@@ -181,3 +197,10 @@ async def preflight(checks: Iterable[Check]) -> list[str]:
                     )
         lines.append(f"{check.name}: {len(good)} known-good and {len(bad)} known-bad examples hold")
     return lines
+
+
+def _with_parts(checks: Iterable[Check]) -> Iterator[Check]:
+    """Every verifier, each after those that it is put together from."""
+    for check in checks:
+        yield from _with_parts(getattr(check.verify, "parts", ()))
+        yield check

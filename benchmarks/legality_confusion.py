@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 
 import chess
@@ -17,11 +18,13 @@ from wrong_moves import pairs
 
 from tasks.chess.rules import ERROR_CLASSES, read_move
 
+position_of = lru_cache(maxsize=1)(Position)
+
 
 def main(wanted: int = 30_000) -> None:
     table: Counter[tuple[str, str]] = Counter()
     for board, text in pairs(seed=11):
-        verdict = Position(board.fen(en_passant="fen")).classify(text) or "legal"
+        verdict = position_of(board.fen(en_passant="fen")).classify(text) or "legal"
         reading = read_move(chess.Board(board.fen()), text)
         table[verdict, reading.error_class or "legal"] += 1
         wrong = sum(n for (independent, _), n in table.items() if independent != "legal")

@@ -14,6 +14,7 @@ import time
 from threadpoolctl import threadpool_limits
 
 from agent.models.tiny import Tiny, tokenizer
+from agent.models.tiny.language import Request
 from tasks.chess.task import Chess
 
 ROUNDS = 60
@@ -28,7 +29,9 @@ def rate(batch: int) -> float:
     for ply in range(ROUNDS):
         texts = [tokenizer.encode(task.question(s).prefix)[0] for s in states]
         began = time.perf_counter()
-        done = model.complete([(ids, 1000 * i + ply) for i, ids in enumerate(texts)])
+        done = model.games.complete(
+            [Request(ids, 1000 * i + ply, tokenizer.MOVE) for i, ids in enumerate(texts)]
+        )
         elapsed = time.perf_counter() - began
         rates.append(sum(c.usage.completion_tokens for c in done) / elapsed)
         states = [

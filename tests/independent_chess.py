@@ -7,6 +7,7 @@ the legality verifier can be held against somebody else's reasoning.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 
 FILES = "abcdefgh"
 KNIGHT = [(1, 2), (2, 1), (-1, 2), (-2, 1), (1, -2), (2, -1), (-1, -2), (-2, -1)]
@@ -153,6 +154,10 @@ class Position:
 
     # -- what is written ------------------------------------------------------------------
 
+    @cached_property
+    def over(self) -> bool:
+        return self.bare() or self.clock >= 150 or not self.any_legal()
+
     def any_legal(self) -> bool:
         return any(
             not self.verdict(s, (f, r))[1]
@@ -175,7 +180,7 @@ class Position:
         """'' for a legal move, else one of the classes of errors."""
         if text in ("--", "0000", "Z0", "@@@@"):
             return "null"
-        if self.bare() or self.clock >= 150 or not self.any_legal():
+        if self.over:
             return "game_over"
         if text.rstrip("+#") in ("O-O", "O-O-O"):
             return self.castle(text.rstrip("+#") == "O-O")
@@ -281,7 +286,11 @@ def replay(start: str, moves: list[str]) -> list[dict]:
         taken = board.pop(taken_on, None)
         if piece.lower() == "k" and abs(target[0] - source[0]) == 2:
             rook = (7 if target[0] == 6 else 0, target[1])
-            board[(source[0] + target[0]) // 2, target[1]] = board.pop(rook)
+            beside = (source[0] + target[0]) // 2, target[1]
+            board[beside] = board.pop(rook)
+            told.append({"number": number, "white": piece.isupper(), "piece": board[beside],
+                         "from": name(rook), "to": name(beside),
+                         "taken": None, "taken_on": name(beside)})  # fmt: skip
         promoted = uci[4:]
         if promoted:
             board[target] = promoted.upper() if piece.isupper() else promoted

@@ -22,6 +22,7 @@ from agent.measure.curves import curves
 from agent.measure.drift import drift
 from agent.measure.growth import Growth, growth
 from agent.measure.statistics import Estimate, by_episode, difference, rate, wilson
+from agent.measure.survival import first_errors, survival
 from agent.measure.table import UNKNOWN, AttemptTable, StepTable
 from agent.measure.transitions import transitions
 
@@ -103,8 +104,18 @@ def to_first_error(rows: Rows) -> Rows:
     return episode[keep], step[keep], wrong[keep]
 
 
-def chain(rng: Rng, episodes: int, steps: int, e: float, r: float) -> Array:
-    """On track or not after each step, [episodes, steps]."""
+def ended(rng: Rng, wrong: Array, by: Array, chance: float) -> Rows:
+    """What is left where each step that `by` marks ends its episode with some chance."""
+    last = wrong.shape[1] - 1
+    ends = by & (rng.random(wrong.shape) < chance)
+    end = np.where(ends.any(1), ends.argmax(1), last)
+    keep = (np.arange(last + 1) <= end[:, None]).ravel()
+    episode, step, values = rows_of(wrong)
+    return episode[keep], step[keep], values[keep]
+
+
+def chain(rng: Rng, episodes: int, steps: int, e: float | Array, r: float | Array) -> Array:
+    """On track or not after each step, [episodes, steps]; e and r may differ, [episodes] each."""
     on, out = np.ones(episodes, bool), np.empty((episodes, steps), bool)
     for t in range(steps):
         chance = rng.random(episodes)
@@ -261,6 +272,24 @@ def not_fooled_by_first_errors(rng: Rng, n: int, episodes: int, steps: int) -> l
     ]  # fmt: skip
 
 
+def not_fooled_by_early_ends(rng: Rng, n: int, episodes: int, steps: int) -> list[Row]:
+    """Hard episodes leave where errors end them, easy ones where successes do."""
+    falls, rises = [], []
+    for _ in range(n):
+        wrong = mixed(rng, episodes, steps, 0.6, 11.4)
+        falls.append(grown(ended(rng, wrong, wrong, 0.3)))
+        rises.append(grown(ended(rng, wrong, ~wrong, 0.03)))
+    what = f"e of each episode ~ Beta(0.6, 11.4), {{}}; {episodes} x {steps}"
+    hard = what.format("an error ends it with 30 %")
+    return [
+        row(hard, "the naive slope is significantly negative", 0.3, 1,
+            (g.slope.high is not None and g.slope.high < 0 for g in falls)),
+        row(hard, "growth is `falling`", 0, 0.05, (g.word == "falling" for g in falls)),
+        row(what.format("a right answer ends it with 3 %"), "growth is `rising`", 0, 0.05,
+            (g.word == "rising" for g in rises)),
+    ]  # fmt: skip
+
+
 def trend_is_seen(rng: Rng, n: int, episodes: int, steps: int, first: float, last: float) -> Row:
     word = "rising" if last > first else "falling"
     found = (grown(rows_of(trending(rng, episodes, steps, first, last))).word for _ in range(n))
@@ -329,6 +358,45 @@ def recovering(rng: Rng, n: int, episodes: int, steps: int, e: float, r: float) 
         row(what, f"A({steps}) = {level:.3f} is inside its band", 0.93, 0.97, band),
         row(what, "the claim is `rejected` and recovery `seen`", 1, 1, words),
     ]  # fmt: skip
+
+
+def differing_chains_are_covered(rng: Rng, n: int, episodes: int, steps: int) -> list[Row]:
+    """e and r of each episode its own: what holds for a mean over many such episodes."""
+    e, r = rng.beta(2, 23, 100_000), rng.beta(3, 7, 100_000)
+    many = transitions(*_of_chains(rng, e, r, steps))
+    truth = [x.value or 0.0 for x in (many.e, many.r, many.stationary_off)]
+    names = ("e", "r", "e/(e+r)")
+    covered: dict[str, list[bool]] = {name: [] for name in names}
+    for _ in range(n):
+        e, r = rng.beta(2, 23, episodes), rng.beta(3, 7, episodes)
+        found = transitions(*_of_chains(rng, e, r, steps))
+        for name, seen, true in zip(
+            names, (found.e, found.r, found.stationary_off), truth, strict=True
+        ):
+            covered[name].append(holds_truth(seen, true))
+    what = f"e of each episode ~ Beta(2, 23), r ~ Beta(3, 7); {episodes} x {steps}"
+    return [
+        row(what, f"{name} = {true:.3f} is inside its interval", 0.91, 0.98, covered[name])
+        for name, true in zip(names, truth, strict=True)
+    ]  # fmt: skip
+
+
+def _of_chains(rng: Rng, e: Array, r: Array, steps: int) -> tuple[Array, Array]:
+    episode, _, on = rows_of(chain(rng, len(e), steps, e, r))
+    return episode, on
+
+
+def unjudged_steps_hide_no_error(rng: Rng, n: int, episodes: int, steps: int, e: float) -> Row:
+    """Where a fifth of the steps is not judged, survival must not rise."""
+    truth, inside = (1 - e) ** (steps // 2), []
+    for _ in range(n):
+        keep = rng.random(episodes * steps) >= 0.2
+        episode, step, wrong = (x[keep] for x in rows_of(alike(rng, episodes, steps, e)))
+        found = survival(*first_errors(episode, step, 1 - wrong), [steps // 2])
+        inside.append(holds_truth(found.at[steps // 2], truth))
+    return row(f"e = {e}, and nobody judges 20 % of the steps; {episodes} x {steps}",
+               f"(1-e)^{steps // 2} = {truth:.3f} is inside the interval of S({steps // 2})",
+               0.93, 0.97, inside)  # fmt: skip
 
 
 # -- checks: intervals and contrasts ------------------------------------------------------------

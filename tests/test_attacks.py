@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from agent.errors import MissingTool
 from agent.sandbox import Limits, Sandbox, Tests
 from agent.sandbox.attacks import ATTACKS, Attack, Held, run_attacks
-from agent.sandbox.attacks.__main__ import LIMITS
 from agent.sandbox.attacks.canaries import Canaries
+from agent.sandbox.attacks.run import LIMITS
 from agent.sandbox.boxes import AUTOMATIC, Box, Level
 
 ROOT = Path(__file__).parents[1]
@@ -50,8 +50,8 @@ def _named(*names: str) -> list[Attack]:
 
 
 @pytest.fixture(scope="module")
-def of_another_user() -> Iterator[Callable[[Level], list[Held]]]:
-    """What became of all attacks at a level, when another user than root runs them."""
+def of_another_user() -> Iterator[Callable[[Level], str]]:
+    """What is told of all attacks at a level, when another user than root runs them."""
     if os.getuid() != 0:
         pytest.skip("these tests are run by an ordinary user already")
     python = Path("/usr/bin/python3")
@@ -71,12 +71,12 @@ def of_another_user() -> Iterator[Callable[[Level], list[Held]]]:
         }
         command = ["runuser", "-u", "nobody", "--", str(python), "-m", "agent.sandbox.attacks"]
 
-        def run(level: Level) -> list[Held]:
-            done = subprocess.run([*command, level, "--json"], env=environment, cwd="/",
+        def run(level: Level) -> str:
+            done = subprocess.run([*command, level, "8"], env=environment, cwd="/",
                                   capture_output=True, text=True)  # fmt: skip
             if "no isolation works" in done.stderr:
                 pytest.skip(done.stderr.splitlines()[-1])
-            return [Held.model_validate_json(line) for line in done.stdout.splitlines()]
+            return done.stdout + done.stderr
 
         yield run
 
@@ -104,11 +104,10 @@ def test_every_attack_is_stopped(level: Level) -> None:
 
 @pytest.mark.parametrize("level", AUTOMATIC)
 def test_every_attack_is_stopped_where_an_ordinary_user_runs_it(
-    of_another_user: Callable[[Level], list[Held]], level: Level
+    of_another_user: Callable[[Level], str], level: Level
 ) -> None:
-    found = of_another_user(level)
-    assert len(found) == len(ATTACKS)
-    assert [h for h in found if not h.held] == []
+    [told] = of_another_user(level).splitlines()
+    assert f"{len(ATTACKS)} of {len(ATTACKS)} attacks stopped" in told
 
 
 def test_the_attacks_are_many_and_no_two_are_called_the_same() -> None:

@@ -21,11 +21,18 @@ CHECKS: dict[str, Callable[[np.random.Generator], Any]] = {
     "first errors alone are not falling": lambda rng: s.not_fooled_by_first_errors(
         rng, 15, 100, 60
     ),
+    "early ends are not taken for a trend": lambda rng: s.not_fooled_by_early_ends(
+        rng, 15, 100, 60
+    ),
     "a doubling hazard rises": lambda rng: s.trend_is_seen(rng, 12, 150, 60, 0.05, 0.1),
     "a halving hazard falls": lambda rng: s.trend_is_seen(rng, 12, 150, 60, 0.1, 0.05),
     "without return (1-e)^n is right": lambda rng: s.absorbed(rng, 40, 40, 60, 0.03),
     "natural ends make no recovery": lambda rng: s.censored_recovery_is_zero(rng, 40, 40, 60, 0.03),
     "with return there is a plateau": lambda rng: s.recovering(rng, 40, 20, 60, 0.08, 0.3),
+    "differing chains are covered": lambda rng: s.differing_chains_are_covered(rng, 150, 20, 60),
+    "unjudged steps hide no error": lambda rng: s.unjudged_steps_hide_no_error(
+        rng, 100, 400, 20, 0.05
+    ),
     "rates by episode are covered": lambda rng: s.rate_is_covered(rng, 300, 40, 60, 0.6, 11.4),
     "pooled ones are not": lambda rng: s.pooling_covers_too_little(rng, 300, 40, 60),
     "breakdowns are no errors": lambda rng: s.breakdowns_are_no_errors(rng, 150, 40, 60),

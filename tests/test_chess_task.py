@@ -11,7 +11,8 @@ import pytest
 from agent.errors import MissingTool, ParseFailure, UsageError
 from agent.types import AfterError
 from tasks.chess import engine, prompts
-from tasks.chess.task import SEED_GAME, Chess, ChessState
+from tasks.chess.starts import SEED_GAME
+from tasks.chess.task import Chess, ChessState
 
 needs_stockfish = pytest.mark.skipif(
     engine.find() is None, reason="Stockfish is not installed: apt install stockfish"
@@ -75,11 +76,14 @@ BAD = [
     ({"start": "7k/6Q1/6K1/8/8/8/8/8 b - - 0 1"}, "game is over"),
     ({"start": "ruy lopez"}, "not initial, random"),
     ({"start": "nowhere.pgn"}, "No such file"),
+    ({"start": "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR"}, "who may castle"),
+    ({"start": "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w"}, "who may castle"),
     ({"style": "poem"}, "not one of: pgn, fen"),
     ({"opponent": "karpov"}, "not one of: self, random"),
     ({"side": "red"}, "not one of: white, black"),
     ({"horizon": 0}, "at least 1"),
     ({"side": "white"}, "needs an opponent"),
+    ({"side": "both", "opponent": "random"}, "leaves opponent 'random' nothing to move"),
     ({"opponent": "replay"}, "needs replay="),
     ({"opponent": "replay", "replay": "e4 e5"}, "needs a fixed start"),
     ({"opponent": "replay", "replay": "e4 Ke2 Ke7", "start": "initial"}, "'Ke2' is not legal"),
@@ -124,6 +128,7 @@ def test_a_legal_answer_is_played_and_shown_as_it_is_written() -> None:
 
 AFTER: list[tuple[AfterError, str | None, str]] = [
     ("leave", "Ke2", "its own text stays"),
+    ("leave", "1.Ke2", "the record has numbers of its own"),
     ("repair", "Ke2", "the substitute is shown"),
     ("leave", None, "an unreadable answer leaves nothing behind"),
 ]
@@ -136,7 +141,8 @@ def test_after_an_illegal_answer(after_error: AfterError, answer: str | None, wh
     board = chess.Board()
     assert chess.Move.from_uci(uci) in board.legal_moves
     shown = board.san(chess.Move.from_uci(uci))
-    assert state.texts == ((answer,) if after_error == "leave" and answer else (shown,))
+    own = (answer or "").removeprefix("1.")
+    assert state.texts == ((own,) if after_error == "leave" and own else (shown,))
     assert state.ended is None
 
 
@@ -213,14 +219,22 @@ def test_a_replayed_game_goes_on_whatever_is_answered() -> None:
 REPLIES = [
     ("Nf3", "Nf3"),
     (" Nf3 Nc6 3. Bb5", "Nf3"),
-    ("2. Nf3 Nc6", "Nf3"),
+    ("2. Nf3 Nc6", "2.Nf3"),
+    ("1... Nf6", "1...Nf6"),
+    ("12\u2026 Nf6 13. e4", "12\u2026Nf6"),
+    ("... Nf6", "...Nf6"),
+    ("2. ... Nf6", "2....Nf6"),
     ("Some thoughts about e4.\nMove: Nf3", "Nf3"),
     ("Move: e4\nNo, better:\nMove: Nf3", "Nf3"),
     ("Move: Nf3. This is best.", "Nf3."),
     ("**Move:** `Nf3`", "Nf3"),
-    ("move: 12. Nf3", "Nf3"),
+    ("**Move**: Nf3", "Nf3"),
+    ("My move: \u201cNf3\u201d.", "\u201cNf3\u201d."),
+    ("move: 12. Nf3", "12.Nf3"),
     ("Move:\nNf3", "Nf3"),
     ("Move: castles kingside.", "castles kingside"),
+    ("Move: Castling short, to be safe", "Castling short"),
+    ("Move: castles, I think", "castles"),
     ("O-O", "O-O"),
     ("e8=Q+ Kxe8", "e8=Q+"),
 ]

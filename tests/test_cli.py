@@ -40,8 +40,15 @@ def test_everything_there_is_can_be_listed(kind: str, named: str) -> None:
     assert named in result.output
 
 
+def test_a_list_says_what_each_part_is_and_how_a_task_can_be_set() -> None:
+    tasks = " ".join(errata("list", "tasks").output.split())
+    assert "chess Chess as a task: one legal move after another" in tasks
+    assert "horizon=60 start=random:4 side= opponent=self style=pgn" in tasks
+    assert "Is a written move legal on the board" in errata("list", "verifiers").output
+
+
 def test_help_imports_nothing_heavy() -> None:
-    heavy = "langchain openai scipy statsmodels numpy chess pydantic starlette"
+    heavy = "langchain openai scipy statsmodels numpy chess pydantic starlette rich asyncio"
     code = (
         "import sys, agent.cli; from typer.testing import CliRunner\n"
         "assert CliRunner().invoke(agent.cli.app, ['--help']).exit_code == 0\n"
@@ -54,24 +61,32 @@ def test_help_imports_nothing_heavy() -> None:
 # -- bad input ------------------------------------------------------------------------------------
 
 REFUSED = [
-    (["compare", "ches"], "unknown task 'ches': did you mean chess?"),
+    (["compare", "ches"], "unknown task 'ches': did you mean chess"),
     (["compare", "chess", "--model", "tinny"], "unknown model 'tinny': did you mean tiny?"),
-    (["compare", "chess", "--model", "opnai:x"], "did you mean openai?"),
+    (["compare", "chess", "--model", "opnai:x"], "did you mean openai:NAME?"),
     (["compare", "chess", "--arms", "baseline,critic"], "unknown arm 'critic'"),
     (["compare", "chess", "--arms", "baseline,baseline"], "an arm is given twice"),
     (["compare", "chess", "--arms", ","], "no arm is given"),
-    (["compare", "chess", "--verifier", "chess-legalty"], "did you mean chess-legality?"),
+    (["compare", "chess", "--verifier", "chess-legalty"], "did you mean chess-legality"),
     (["compare", "chess", "--set", "stile=pgn"], "did you mean style"),
     (["compare", "chess", "--set", "engine_nodes=many"], "'many' is no int"),
     (["compare", "chess", "--set", "style"], "NAME=VALUE"),
     (["compare", "chess", "--start", "8/8 w"], "is not initial, random"),
     (["compare", "chess", "--start", "gone.pgn"], "No such file"),
     (["compare", "chess", "--price", "cheap"], "is not two numbers"),
+    (["compare", "chess", "--price=-1,2"], "a price is a number from 0 on"),
     (["compare", "chess", "--limit-usd", "1"], "--limit-usd needs --price"),
     (["compare", "chess", "--model", "openai:gpt-4o-mini"], "OPENAI_API_KEY"),
+    (["compare", "chess", "--model", "anthropic/claude"], "known: langchain:PROVIDER:NAME, openai"),
+    (["compare", "chess", "--model", "openai"], "needs a model name"),
+    (["compare", "chess", "--model", "langchain"], "needs a provider and a model"),
     (["compare", "chess", "--model", "langchain:nobody:x"], "langchain:nobody:x"),
+    (["compare", "chess", "--model", "langchain/nobody/x"], "langchain:nobody:x"),
+    (["compare", "chess", "--model", "scripted"], "needs a file"),
+    (["compare", "chess", "--model", "tiny:large"], "give tiny alone"),
     (["run", "chess", "--arm", "hnt"], "did you mean hint?"),
     (["verify", "nothing"], "unknown verifier 'nothing'"),
+    (["verify", "file.py"], "give file.py:NAME"),
     (["list", "arm"], "did you mean arms?"),
     (["report", "nowhere"], "no run directory"),
 ]  # fmt: skip
@@ -98,6 +113,9 @@ FILES = [
     ("def judge(q, a): ...\n", "did you mean judge?"),
     ("judges = 5\n", "it can't be called"),
     ("def judges(q, a): ...\njudges.severity = 'may'\n", "not must, should or shadow"),
+    ("def judges(q, a): ...\njudges.timeout = 'soon'\n", "'soon' is no number of seconds"),
+    ("def judges(q, a): ...\njudges.known_bad = ['e2e4']\n", "no list of pairs"),
+    ("class judges:\n    def __init__(self, x): ...\n", "can't be made: TypeError"),
     ("from agent import Question\ndef judges(q, a): ...\n"
      "judges.known_bad = [(Question(messages=(), prefix=''), 'e4')]\n",
      "should fail its own example 'e4' but gives 'pass'"),
@@ -179,7 +197,10 @@ def test_another_command_on_the_same_directory_is_refused(tmp_path: Path) -> Non
 def test_a_limit_is_exit_4_and_the_command_without_it_completes(tmp_path: Path) -> None:
     limited = errata(*SMALL, "--limit-tokens", "50", "--out", tmp_path / "run")
     assert limited.exit_code == 4
-    assert "the limit of 50 tokens is reached; the same command goes on" in limited.stderr
+    assert limited.stderr == (
+        "errata: the limit of 50 tokens is reached, 0 of 4 episodes are finished; "
+        "the same command goes on where this one stopped\n"
+    )
     rest = errata(*SMALL, "--out", tmp_path / "run")
     assert rest.exit_code == 0
     whole = errata(*SMALL, "--json", "--out", tmp_path / "whole")
@@ -201,6 +222,41 @@ def test_flags_may_be_given_by_the_environment(tmp_path: Path) -> None:
            "ERRATA_COMPARE_OUT": str(tmp_path / "run"), "ERRATA_COMPARE_ARMS": "baseline"}  # fmt: skip
     result = errata("compare", "chess", "--json", env=env)
     assert json.loads(result.stdout)["arms"]["baseline"]["steps"] == 2
+
+
+def in_folder(
+    folder: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, without keys but those given."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI", "ERRATA"))}
+    return subprocess.run(
+        [sys.executable, "-m", "agent.cli", *arguments],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_keys_and_flags_may_stand_in_an_env_file_which_is_never_printed(tmp_path: Path) -> None:
+    secret = "sk-very-secret-0123456789"
+    (tmp_path / ".env").write_text(
+        f'OPENAI_API_KEY="{secret}"\nERRATA_RUN_BASE_URL=http://127.0.0.1:9\n'
+    )
+    done = in_folder(tmp_path, "run", "chess", "--model", "openai:m")
+    assert (done.returncode, done.stderr) == (
+        3, "errata: http://127.0.0.1:9: can't connect: All connection attempts failed "
+        "(setting: --base-url)\n",
+    )  # fmt: skip
+    assert secret not in done.stdout + done.stderr
+    stronger = in_folder(tmp_path, "run", "chess", "--model", "openai:m",
+                         ERRATA_RUN_BASE_URL="http://127.0.0.1:8")  # fmt: skip
+    assert "http://127.0.0.1:8: can't connect" in stronger.stderr
+    (tmp_path / ".env").write_bytes(b"OPENAI_API_KEY=\xff\xfe")
+    broken = in_folder(tmp_path, "list", "arms")
+    assert (broken.returncode, broken.stderr) == (
+        2, "errata: .env can't be read: UnicodeDecodeError\n"
+    )  # fmt: skip
 
 
 def test_the_other_models_play_too(tmp_path: Path, tiny_url: str) -> None:
@@ -233,6 +289,7 @@ def test_a_broken_verifier_is_counted_and_the_run_goes_on(tmp_path: Path) -> Non
     result = errata(*SMALL, "--verifier", f"{tmp_path}/v.py:broken", "--json",
                     "--out", tmp_path / "run")  # fmt: skip
     summary = json.loads(result.stdout)
+    assert result.stderr.strip() == "errata: 8 times verifier broken broke: RuntimeError: boom"
     assert summary["verifiers"]["broken"]["errors"] == 8
     assert summary["arms"]["critique"]["unjudged_steps"] == 8
     assert summary["arms"]["baseline"]["unjudged_steps"] == 0

@@ -14,7 +14,7 @@ from agent.measure import compare
 from agent.measure.compare import Comparison
 from agent.measure.curves import curves
 from agent.measure.statistics import difference
-from agent.measure.survival import survival
+from agent.measure.survival import contrast
 from agent.measure.table import StepTable, from_traces
 from agent.types import Attempt, Question, Score, Step, Trace, Usage, Verdict
 
@@ -31,19 +31,50 @@ def test_the_exchange_of_single_steps_is_mcnemar(only_a: int, only_b: int) -> No
     assert ours.value == pytest.approx((only_a - only_b) / len(a))
 
 
-@pytest.mark.parametrize(("other", "differs"), [(0.15, True), (0.05, False)])
-def test_survival_apart_is_what_the_log_rank_test_sees(other: float, differs: bool) -> None:
-    lifelines = pytest.importorskip("lifelines")
+def lives(times: np.ndarray, last: int, pairs: np.ndarray | None = None) -> Any:
+    observed = times <= last
+    times = np.minimum(times, last)
+    pairs = np.arange(len(times)) if pairs is None else pairs
+    return pairs, times, observed, np.where(observed, times, last)
+
+
+@pytest.mark.parametrize(("seed", "other"), [(1, 0.15), (2, 0.05), (3, 0.07)])
+def test_the_log_rank_test_is_that_of_lifelines(seed: int, other: float) -> None:
+    pytest.importorskip("lifelines")
     from lifelines.statistics import logrank_test
 
-    assert lifelines
-    rng = np.random.default_rng(3)
-    drawn = [rng.geometric(e, 100) for e in (0.05, other)]
-    arms = [(np.minimum(t, 60), t <= 60) for t in drawn]
-    p = logrank_test(arms[0][0], arms[1][0], arms[0][1], arms[1][1]).p_value
-    ten = [survival(*arm, [10]).at[10] for arm in arms]
-    assert (p < 0.001) == differs
-    assert (ten[0].low > ten[1].high) == differs
+    rng = np.random.default_rng(seed)
+    a, b = (lives(rng.geometric(e, 80), 30) for e in (0.05, other))
+    theirs = logrank_test(a[1], b[1], a[2], b[2]).p_value
+    assert contrast(a, b).log_rank_p == pytest.approx(theirs, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whole_episodes_are_compared_by_mcnemar(seed: int) -> None:
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    rng = np.random.default_rng(seed)
+    a, b = (lives(rng.geometric(e, 60), 20) for e in (0.02, 0.05))
+    well_a, well_b = ~a[2], ~b[2]
+    table = [[(well_a & well_b).sum(), (well_a & ~well_b).sum()],
+             [(~well_a & well_b).sum(), (~well_a & ~well_b).sum()]]  # fmt: skip
+    found = contrast(a, b)
+    assert (found.only_a, found.only_b, found.pairs) == (table[0][1], table[1][0], 60)
+    assert found.mcnemar_p == pytest.approx(mcnemar(table, exact=True).pvalue)
+
+
+def test_what_is_not_known_of_an_episode_is_in_neither_test() -> None:
+    pair, last = np.arange(4), np.full(4, 9)
+    a = pair, np.array([9, 5, 3, 0]), np.array([False, False, True, False]), last
+    b = pair, np.array([9, 9, 9, 9]), np.array([False, False, False, False]), last
+    # The second episode of a was judged to step 5 only, the fourth not at all.
+    assert contrast(a, b).pairs == 2
+    assert (contrast(a, b).only_a, contrast(a, b).only_b, contrast(a, b).mcnemar_p) == (0, 1, 1)
+    assert (contrast(b, b).log_rank_p, contrast(b, b).mcnemar_p) == (None, None)
+    # Two episodes of a pair are without error where both are.
+    both = tuple(np.append(x, x[:1]) for x in b)
+    erring = both[0], both[1], np.array([False, False, False, False, True]), both[3]
+    assert (contrast(both, erring).only_a, contrast(both, erring).pairs) == (1, 4)
 
 
 # -- ugly data ----------------------------------------------------------------------------------

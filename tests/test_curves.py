@@ -103,10 +103,32 @@ def test_on_track_and_right_are_two_things() -> None:
 def test_spells_by_hand() -> None:
     found = of_words("x..xx.", ".xx", "x", "..", "x.")
     # Finished: 1, 2, 1. Cut short: the second and the third episode.
-    assert (found.spells, found.unfinished) == ({1: 2, 2: 1}, 2)
-    assert (of_words("...").spells, of_words("...").unfinished) == ({}, 0)
+    assert (found.spells, found.unfinished) == ({1: 2, 2: 1}, {1: 1, 2: 1})
+    # Of five spells two end after one step; of the two that went on, one ends after two.
+    assert found.lasting == pytest.approx([1, 3 / 5, 3 / 5 * 1 / 2])
+    assert (of_words("...").spells, of_words("...").unfinished) == ({}, {})
     # A spell never runs on into the next episode.
-    assert (of_words("xx", "xx.").spells, of_words("xx", "xx.").unfinished) == ({2: 1}, 1)
+    assert (of_words("xx", "xx.").spells, of_words("xx", "xx.").unfinished) == ({2: 1}, {2: 1})
+    # What is not judged hides how long one was: its end, or its beginning.
+    hidden = of_words("xx_x.", ".x_.")
+    assert (hidden.spells, hidden.unfinished) == ({}, {1: 1, 2: 1})
+
+
+def test_how_long_spells_last_is_lifelines_kaplan_meier() -> None:
+    lifelines = pytest.importorskip("lifelines")
+    # Episodes so short that the end cuts half of the spells, the long ones above all.
+    episode, step, on = s.rows_of(s.chain(np.random.default_rng(12), 300, 6, 0.3, 0.25))
+    found = curves(episode, step, on, on, 0.3, 0.25)
+    assert found is not None and sum(found.unfinished.values()) > 100
+    lengths = [k for k, n in found.spells.items() for _ in range(n)]
+    cut = [k for k, n in found.unfinished.items() for _ in range(n)]
+    theirs = lifelines.KaplanMeierFitter().fit(
+        lengths + cut, [1] * len(lengths) + [0] * len(cut), timeline=range(len(found.lasting))
+    )
+    assert found.lasting == pytest.approx(theirs.survival_function_.iloc[:, 0].tolist(), abs=1e-9)
+    # The share of finished spells alone would tell of shorter ones.
+    assert found.lasting[1] == pytest.approx(0.75, abs=0.05)
+    assert 1 - found.spells[1] / len(lengths) < 0.7
 
 
 def test_spells_are_geometric_with_r() -> None:
@@ -122,7 +144,8 @@ def test_a_step_that_nobody_judged_guesses_nothing() -> None:
     assert found.at_risk == [2, 0, 2]
     assert found.accuracy.value == [1, 1, 0.5]
     assert (found.accuracy.low[1], found.accuracy.high[1]) == (0, 1)
-    assert found.survival.value == [1, 1, 0.5]
+    # The step that nobody judged may have been the first error.
+    assert (found.survival.value, found.survival.low[1:]) == ([1, 1, 1], [0, 0])
     assert np.isfinite([found.recovery.low, found.recovery.high]).all()
 
 

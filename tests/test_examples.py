@@ -17,9 +17,22 @@ SAYS = {
     "custom_verifier.py": ["without a pass", "no_pawn_moves: judged"],
     "seed_game.py": ["Rxd8   fail: Rxd8 is illegal: Black has no rook", "legal: Kg8-h7", "tiny:"],
     "any_model.py": [" 8. ", "tokens read"],
+    "board_styles.py": ["squares ", "empty squares named instead of counted in words:"],
+    "code_with_tests.py": [
+        "attempt 1: fail",
+        "should be 'A.L.', got 'a.l.'",
+        "attempt 2: pass",
+        "hidden tests: pass",
+    ],
+    "sandboxed_verifier.py": [
+        "right: pass",
+        "wrong: fail sort([3, 1, 2]) should be [1, 2, 3]",
+        "endless: fail The program took longer than 2 s",
+        "hostile: fail",
+    ],
     "replay_a_trace.py": ["critique, seed 1: 20 steps", "with a correction"],
 }
-ARGUMENTS = {"compare_runs.py": ["3", "8"]}
+ARGUMENTS = {"compare_runs.py": ["3", "8"], "board_styles.py": ["tiny", "2"]}
 
 
 def test_all_examples_are_known_to_this_test() -> None:

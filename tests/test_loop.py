@@ -28,7 +28,7 @@ from agent.types import (
     Usage,
     Verdict,
 )
-from agent.verification import Check, preflight
+from agent.verification import Check, judge, preflight
 from agent.watch import Watcher
 from tasks.chess.task import Chess
 
@@ -107,8 +107,8 @@ def test_the_first_question_is_the_same_to_the_byte_in_every_arm() -> None:
         chosen = arm(name, is_next)
         trace, asked = play(lambda q, s: str(q.state["last"] + 1), chosen)
         whole = [(q.model_dump_json().encode(), q.prefix.encode(), q.hash) for q in asked]
-        # The last of each step's questions under best-of-n are resamples of the first.
-        firsts[name] = whole[:: chosen.max_attempts if chosen.select == "best" else 1]
+        # Further questions of a step are resamples of its first one.
+        firsts[name] = whole[:: len(trace.steps[0].attempts)]
         hashes = [s.attempts[0].prompt_hash for s in trace.steps]
         assert hashes == [s.question.hash for s in trace.steps]
     assert len({tuple(f) for f in firsts.values()}) == 1
@@ -294,6 +294,31 @@ def test_a_verifier_that_hangs_in_a_thread_is_ended() -> None:
             break
         time.sleep(0.02)
     assert not [t for t in threading.enumerate() if t.name == "verifier"]
+
+
+def test_a_time_limit_of_its_own_that_a_verifier_meets_is_told_as_it_is() -> None:
+    async def asks_elsewhere(question: Question, answer: Any) -> None:
+        raise TimeoutError("the other server")
+
+    trace, _ = play(["11"], arm("critique", asks_elsewhere), Counting(horizon=1))
+    [verdict] = trace.steps[0].attempts[0].verdicts
+    assert verdict.evidence["error"] == "TimeoutError: the other server"
+
+
+def test_a_run_that_is_cancelled_just_when_a_verifier_ends_is_cancelled() -> None:
+    async def cancelled_meanwhile() -> None:
+        this = asyncio.current_task()
+
+        async def verify(question: Question, answer: Any) -> None:
+            asyncio.get_running_loop().call_soon(this.cancel)  # type: ignore[union-attr]
+
+        question = Counting().question((1, 0, 10))
+        await judge(Check.of(verify), question, 11)
+        await asyncio.sleep(0)
+        raise AssertionError("the cancellation was swallowed")
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled_meanwhile())
 
 
 def test_async_verifiers_and_verdicts_are_taken() -> None:

@@ -15,7 +15,14 @@ from scipy import stats
 
 from agent.measure import compare
 from agent.measure.compare import Comparison
-from agent.measure.statistics import difference, mean, rate, wilson
+from agent.measure.statistics import (
+    clustered,
+    design_effect,
+    difference,
+    mean,
+    rate,
+    wilson,
+)
 from agent.measure.survival import first_errors, survival
 from agent.measure.table import from_traces
 from agent.measure.transitions import transitions
@@ -85,6 +92,19 @@ def test_first_errors_by_hand() -> None:
     assert observed.tolist() == [True, False, True]
 
 
+def test_what_follows_a_step_that_nobody_judged_may_come_after_the_first_error() -> None:
+    # Steps 1, 2, 4 of one episode, 2, 3 of another, 1, 2 of a third.
+    episode, step = np.array([0, 0, 0, 1, 1, 2, 2]), np.array([1, 2, 4, 2, 3, 1, 2])
+    correct = np.array([1, 1, 0, 0, 1, 1, 0])
+    times, observed = first_errors(episode, step, correct)
+    assert (times.tolist(), observed.tolist()) == ([2, 0, 2], [False, False, True])
+    s = survival(times, observed, [1, 2, 4])
+    assert (s.episodes, s.at[1].n, s.at[2].value, s.at[4].value) == (2, 2, 1 / 2, None)
+    times, observed = first_errors(episode, step, correct, holes=True)
+    assert (times.tolist(), observed.tolist()) == ([4, 2, 2], [True, True, True])
+    assert survival(np.array([0, 0]), np.array([False, False]), [1]).episodes == 0
+
+
 # -- rates ------------------------------------------------------------------------------------
 
 
@@ -126,14 +146,63 @@ def test_no_error_has_an_upper_bound_and_no_trial_has_no_value() -> None:
     assert rate(np.array([]), np.array([])).value is None
 
 
-def test_data_without_spread_give_no_nan() -> None:
-    for estimate in (
-        rate(np.full(40, 3), np.full(40, 60)),
-        mean(np.full(40, 2.5)),
-        difference(np.full(40, 3), np.full(40, 60), np.full(40, 3), np.full(40, 60)),
-        difference(np.full(5, 3), np.full(5, 60), np.full(5, 2), np.full(5, 60)),
-    ):
-        assert all(math.isfinite(x) for x in (estimate.value, estimate.low, estimate.high))
+@pytest.mark.parametrize("episodes", [5, 40])
+def test_episodes_that_do_not_differ_make_no_certainty(episodes: int) -> None:
+    from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+
+    three, two, sixty, n = (np.full(episodes, x) for x in (3, 2, 60, 60))
+    found, theirs = rate(three, sixty), proportion_confint(3 * episodes, n.sum(), method="wilson")
+    assert (found.low, found.high) == pytest.approx(theirs)
+    same, apart = difference(three, sixty, three, sixty), difference(three, sixty, two, sixty)
+    assert (same.value, same.p) == (0, 1)
+    assert same.low < 0 < same.high
+    newcombe = confint_proportions_2indep(
+        3 * episodes, n.sum(), 2 * episodes, n.sum(), method="newcomb", compare="diff"
+    )
+    assert (apart.low, apart.high) == pytest.approx(newcombe)
+    nothing = difference(0 * three, sixty, 0 * three, sixty)
+    assert nothing.high == pytest.approx(-nothing.low)
+    assert 0.01 < nothing.high * episodes / 4 < 0.02
+    # Amounts that never vary are as they are.
+    assert difference(three, sixty, two, sixty, amounts=True).high == pytest.approx(1 / 60)
+    assert mean(np.full(episodes, 2.5)).high == 2.5
+
+
+def test_percentiles_are_as_wide_as_t() -> None:
+    values = stats.norm.ppf((np.arange(40) + 0.5) / 40)
+    t = stats.t.interval(0.95, 39, values.mean(), stats.sem(values))
+    found = mean(values)
+    assert (found.low, found.high) == pytest.approx(t, rel=0.04)
+
+
+def test_more_episodes_than_can_be_resampled_are_grouped() -> None:
+    rng = np.random.default_rng(9)
+    hits, trials = rng.binomial(10, rng.beta(2, 18, 30_000)), np.full(30_000, 10)
+    found, p = rate(hits, trials), hits.sum() / 300_000
+    error = np.std(hits / 10, ddof=1) / np.sqrt(30_000)
+    assert (found.value, found.n) == (pytest.approx(p), 300_000)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+    d = difference(hits, trials, rng.permutation(hits), trials)
+    assert (d.value, d.n) == (0, 30_000)
+    assert d.p > 0.9
+
+
+def test_few_trials_get_wilson_with_fewer_of_them() -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
+    hits, trials = np.array([5, 0, 1, 0]), np.full(4, 10)
+    found, p = clustered(hits, trials), 6 / 40
+    effect = np.var(hits, ddof=1) / 10 / (p * (1 - p))
+    assert design_effect(hits, trials) == pytest.approx(effect)
+    assert effect > 2
+    alpha = 2 * stats.norm.sf(stats.t.ppf(0.975, 3))
+    theirs = proportion_confint(6 / effect, 40 / effect, alpha=alpha, method="wilson")
+    assert (found.value, found.low, found.high) == pytest.approx((p, *theirs))
+    # Episodes as alike as chance makes them, or more, leave the trials as they are.
+    assert design_effect(np.array([2, 2, 1]), np.full(3, 10)) == 1
+    assert design_effect(np.zeros(3), np.full(3, 10)) == 1
+    alone = clustered(np.array([3, 0]), np.array([10, 0]))
+    assert (alone.value, alone.low, alone.n) == (0.3, None, 10)
 
 
 @pytest.mark.parametrize("pairs", [12, 40])
@@ -200,6 +269,13 @@ def test_r_is_not_observed_where_nothing_was_off_track_and_zero_where_nothing_re
     assert absorbed.r.value == 0
     assert 0 < absorbed.r.high < 0.2
     assert absorbed.reversals == 0
+
+
+def test_a_change_across_a_step_that_nobody_judged_is_no_transition() -> None:
+    episode, step = np.array([0, 0, 0, 1, 1]), np.array([1, 3, 4, 2, 3])
+    t = transitions(episode, np.array([1, 0, 1, 0, 0]), step)
+    assert ((t.e.value, t.e.n), (t.r.value, t.r.n)) == ((0, 1), (1 / 2, 2))
+    assert (t.reversals, t.off_steps) == (1, 3)
 
 
 def test_transitions_by_hand() -> None:

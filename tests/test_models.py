@@ -190,15 +190,25 @@ def test_a_langchain_model_by_name_and_as_an_object(tiny_url: str) -> None:
     assert a.text == b.text
     assert (a.usage.completion_tokens, a.usage.calls) == (2, 1)
     assert a.finish_reason == "stop"
-    assert KEY not in str(by_name.configuration())
+    assert by_name.configuration() == {
+        "class": "ChatOpenAI", "temperature": 1.0, "base_url": tiny_url, "max_tokens": 512
+    }  # fmt: skip
 
 
 def test_faults_of_a_provider_are_infrastructure(misbehaving: Any) -> None:
     gone = LangChainModel.from_name(
         "openai:m", base_url=misbehaving(lambda r, c: error(404, "no such model"))
     )
-    with pytest.raises(ModelUnusable, match="no such model"):
+    with pytest.raises(ModelUnusable, match=r"no such model \(setting: --model, --base-url\)"):
         ask(gone)
+    locked = LangChainModel.from_name(
+        "openai:m", base_url=misbehaving(lambda r, c: error(401, "no"))
+    )
+    with pytest.raises(ModelUnusable, match="setting: the provider's key"):
+        ask(locked)
+    nobody = LangChainModel.from_name("openai:m", base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(ModelUnusable, match="setting: --base-url"):
+        ask(nobody)
     echo = misbehaving(lambda r, c: error(400, r.headers["authorization"]))
     with pytest.raises(ModelError) as caught:
         ask(LangChainModel.from_name("openai:m", base_url=echo))

@@ -20,8 +20,9 @@ from agent.api import arms_for, compare, measure_episodes, measure_run, sketch_o
 from agent.experiment import score_trace
 from agent.logs import from_frame, title
 from agent.measure import compare as measured
+from agent.report.drawing import Plot
 from agent.report.page import page
-from agent.report.plots import Plot, plots
+from agent.report.plots import plots
 from agent.store import Store
 from agent.types import Attempt, Message, Question, Score, Step, Trace, Usage, Verdict
 from tasks.chess.task import Chess
@@ -122,6 +123,21 @@ def test_each_plot_has_a_caption_and_its_data(html: str, run: Path) -> None:
         if isinstance(plot, Plot):
             assert len(plot.caption) > 60
             assert plot.svg.startswith("<svg") and "#010203" not in plot.svg
+            assert "mathdefault" not in plot.svg
+
+
+def test_each_table_says_what_its_figures_are(html: str) -> None:
+    tables = html.count('<figure class="sheet">')
+    assert tables >= 14
+    assert len(re.findall(r"</table>\s*</div>\s*<p class=\"note\">", html)) == tables
+
+
+def test_the_header_tells_what_a_reader_must_know(html: str) -> None:
+    head = html[: html.index('class="primary"')]
+    for told in ("temperature=1.0", "seeds (", "horizon 14", "chess-legality 1", "pairs lost none",
+                 "start=", "identical in 4 of 4 pairs"):  # fmt: skip
+        assert told in head
+    assert re.search(r"hash of the first prompts [0-9a-f]{16};", head)
 
 
 def test_the_same_run_makes_the_same_page(html: str, run: Path) -> None:
@@ -231,6 +247,16 @@ def test_a_log_has_strips_without_steps() -> None:
     [strips] = unpacked(html, 'id="strips"')
     assert len(strips) == 30
     assert sum(int(n) for s in strips for n in re.findall(r"\d+", s["steps"])) == 1200
+
+
+def test_more_episodes_than_a_browser_likes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    import agent.report.page
+
+    monkeypatch.setattr(agent.report.page, "MOST_STRIPS", 5)
+    html = built(long_run(20, 3), ["critique"])
+    [strips] = unpacked(html, 'id="strips"')
+    assert len(strips) == html.count('class="detail"') == 5
+    assert "the first episodes are drawn, 5 of 20 in all" in html
 
 
 def test_a_million_steps_have_strips() -> None:
@@ -350,6 +376,9 @@ def test_a_corrected_step_is_opened_read_and_left(opened: Any, html: str) -> Non
     assert attempts.count() >= 2
     assert "is illegal" in attempts.first.inner_text() or "not" in attempts.first.inner_text()
     assert "accepted · oracle: right" in tab.locator("#attempts").inner_text()
+    # The embedded model continues plain text, so that is what it was asked.
+    assert re.search(r"which it continues\s+1\. ", tab.locator("#prompt").inner_text())
+    tab.get_by_text("as a chat").click()
     assert "You play chess" in tab.locator("#prompt").inner_text()
     assert tab.locator("#board .move").count() == 1
     assert tab.locator("#board use").count() >= 3
@@ -407,7 +436,7 @@ def test_its_data_can_be_downloaded(opened: Any, tmp_path: Path) -> None:
     with opened.expect_download() as waiting:
         opened.locator('a[download="P1.csv"]').click()
     waiting.value.save_as(tmp_path / "p1.csv")
-    assert (tmp_path / "p1.csv").read_text().startswith("arm,step,at_risk,A,A_low")
+    assert (tmp_path / "p1.csv").read_text().startswith("arm,step,episodes,A,A_low")
 
 
 def test_it_prints(opened: Any, tmp_path: Path) -> None:

@@ -38,6 +38,23 @@ def test_both_ways_of_asking_give_one_answer(client: Any) -> None:
     assert (chat["object"], text["object"]) == ("chat.completion", "text_completion")
 
 
+def test_a_client_may_stream_and_send_its_text_in_parts(tiny_url: str) -> None:
+    import openai
+
+    client = openai.OpenAI(base_url=tiny_url, api_key="none")
+    whole = client.chat.completions.create(**CHAT)
+    parts = [{"type": "text", "text": CHAT["messages"][0]["content"]}]
+    stream = client.chat.completions.create(
+        model="tiny", seed=3, messages=[{"role": "user", "content": parts}], stream=True,
+        stream_options={"include_usage": True},
+    )  # fmt: skip
+    first, last = stream
+    assert first.choices[0].delta.content == whole.choices[0].message.content
+    assert (last.choices, last.usage) == ([], whole.usage)
+    [piece] = client.completions.create(**TEXT, stream=True)
+    assert piece.choices[0].text.strip() == whole.choices[0].message.content
+
+
 REFUSED = [
     ("/chat/completions", b"{", 400, "JSON"),
     ("/chat/completions", b'{"model": "tiny"}', 400, "messages"),
@@ -46,7 +63,12 @@ REFUSED = [
     ("/completions", b'{"prompt": "1.", "n": 0}', 400, "n:"),
     ("/completions", b'{"prompt": "1.", "temperature": 9}', 400, "temperature"),
     ("/completions", b'{"prompt": "1.", "model": "gpt-4"}', 404, "gpt-4"),
-    ("/completions", b'{"prompt": "1.", "stream": true}', 400, "stream"),
+    (
+        "/chat/completions",
+        b'{"messages": [{"role": "user", "content": [{"image_url": ""}]}]}',
+        400,
+        "content",
+    ),
     ("/completions", b'{"prompt": "' + b"e2-e4 " * 500 + b'"}', 400, "smaller horizon"),
 ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 import re
 import subprocess
 import sys
@@ -10,13 +12,17 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from typer.testing import CliRunner
 
 from agent import compare
 from agent.cli import app
 from agent.measure.statistics import holm
 from agent.store import Store
+from tasks.markov.task import Markov
 
 SMALL = ["compare", "chess", "--episodes", "3", "--horizon", "6", "--display", "none",
          "--set", "quality_nodes=0"]  # fmt: skip
@@ -121,6 +127,50 @@ def test_markov_is_played_from_the_command_line(tmp_path: Path) -> None:
 
 
 # -- logs, scores, power ------------------------------------------------------------------------
+
+
+def draws_too_evenly(request: Request, count: int) -> Response:
+    """A server whose model reads the chain in its prompt and draws by the fifth roots of its law."""
+    asked = json.loads(request._body)
+    prompt = asked["messages"][-1]["content"]
+    last = prompt.split("so far:\n")[1].split("\n")[0].split()[-1]
+    [row] = re.findall(rf"After {last}: (.*)", prompt)
+    law = {b: float(p) ** 0.2 for b, p in re.findall(r"(\w) \(([\d.]+)\)", row)}
+    letter = random.Random(asked["seed"]).choices(list(law), list(law.values()))[0]
+    told = {"token": letter, "logprob": math.log(law[letter] / sum(law.values()))}
+    content = [told | {"bytes": None, "top_logprobs": []}] if asked.get("logprobs") else None
+    return JSONResponse({
+        "id": "1", "object": "chat.completion", "created": 0, "model": "even",
+        "choices": [{"index": 0, "finish_reason": "stop", "logprobs": {"content": content},
+                     "message": {"role": "assistant", "content": letter}}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10},
+    })  # fmt: skip
+
+
+def test_drift_from_a_known_chain_is_measured_over_http(misbehaving: Any, tmp_path: Path) -> None:
+    url, steps = misbehaving(draws_too_evenly), 8
+    command = ["compare", "markov", "--model", "openai:even", "--base-url", url, "--episodes", 40,
+               "--horizon", steps, "--arms", "baseline", "--display", "none"]  # fmt: skip
+    done(*command, "--logprobs", "--out", tmp_path / "run")
+    chain = Markov().chain
+    p = np.array([[chain.probability(a, b) for b in chain.states] for a in chain.states])
+    q = np.where(p > 0, p**0.2, 0)
+    q /= q.sum(1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kl = np.nansum(q * np.log(q / p), axis=1)
+    at, truth = np.full(len(p), 1 / len(p)), 0.0
+    for _ in range(steps):
+        truth, at = truth + float(at @ kl) / steps, at @ q
+    drift = json.loads((tmp_path / "run" / "summary.json").read_text())["arms"]["baseline"]["drift"]
+    assert truth > 0.2
+    assert drift["kl"]["value"] == pytest.approx(truth, abs=0.1)
+    assert (drift["impossible"]["value"], drift["kl"]["n"]) == (0, 40 * steps)
+    assert 'download="P9.csv"' in (tmp_path / "run" / "report.html").read_text()
+    # Where the server was not asked for them, there is a reason in place of the figure.
+    told = done(*command, "--out", tmp_path / "without")
+    assert "drift, it needs the model's log-probabilities (--logprobs)" in told
+    refused = errata(*command, "--logprobs", "--temperature", "0.7", "--out", tmp_path / "no")
+    assert (refused.exit_code, "temperature 1" in refused.output) == (2, True)
 
 
 def test_a_log_of_another_program_gets_the_whole_report(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from agent.errors import ModelError, UsageError
 from agent.models.tiny import Tiny, tokenizer
-from agent.models.tiny.model import WEIGHTS, _load
+from agent.models.tiny.language import load
+from agent.models.tiny.model import WEIGHTS
 from agent.models.tiny.network import Array, Network
 from agent.types import Question
 from tasks.chess.rules import long_algebraic, read_move
@@ -118,7 +119,7 @@ def games(count: int) -> list[list[int]]:
 
 
 def test_a_batch_is_each_text_alone_and_a_text_in_parts_is_the_whole() -> None:
-    network, precise, _ = _load(WEIGHTS)
+    network, precise, _ = load(WEIGHTS, tokenizer.fingerprint())
     texts = games(5)
 
     def whole(net: Network, text: list[int]) -> Array:
@@ -142,7 +143,7 @@ def test_a_batch_is_each_text_alone_and_a_text_in_parts_is_the_whole() -> None:
 
 
 def test_neighbours_of_unlike_length_grow_together() -> None:
-    network, _, _ = _load(WEIGHTS)
+    network, _, _ = load(WEIGHTS, tokenizer.fingerprint())
     a, b = games(2)
     memory = network.memory()
     first, second = memory.add(), memory.add()
@@ -198,21 +199,24 @@ def test_temperature_zero_takes_the_likeliest() -> None:
     cold = Tiny(temperature=0)
     texts = {asyncio.run(cold.generate(asked(2), 1, s))[0].text for s in range(5)}
     assert len(texts) == 1
+    assert asyncio.run(cold.generate(asked(2), 1, 0))[0].logprobs == (0, 0)
     with pytest.raises(UsageError, match="temperature"):
         Tiny(temperature=-1)
 
 
-def test_sampling_follows_the_probabilities_it_reports() -> None:
-    many = asyncio.run(Tiny().generate(asked(3), 600, 0))
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
+def test_sampling_follows_the_probabilities_it_reports(temperature: float) -> None:
+    many = asyncio.run(Tiny(temperature=temperature).generate(asked(3), 600, 0))
     first = {}
     for c in many:
         assert c.logprobs is not None
-        first.setdefault(c.logprobs[0], []).append(c.text)
+        first.setdefault(round(c.logprobs[0], 2), []).append(c.text)
     for logprob, texts in first.items():
         p = float(np.exp(logprob))
         slack = 5 * np.sqrt(p * (1 - p) / len(many)) + 0.005
         # Two first tokens may share a rounded log-probability; then there are more of them.
         assert len(texts) / len(many) > p - slack
+        assert len(texts) / len(many) < 2 * p + slack
 
 
 def test_a_text_too_long_to_read_is_not_a_wrong_answer() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,20 +13,35 @@ from types import ModuleType
 import chess
 import pytest
 
-from agent.models.tiny import tokenizer
+from agent.models.tiny import skills, text, tokenizer
 from tasks.chess import engine
 
 TRAINING = Path(__file__).resolve().parents[1] / "training"
 GAME = "e4 d5 e5 f5 exf6 Bg4 fxg7 Bxd1 gxh8=Q Nc6 Nf3 Qd6 Be2 O-O-O O-O Nf6 Rxd1 Nd7 Qxf8 *"
 
 
-@pytest.fixture(scope="module")
-def prepare() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("prepare", TRAINING / "prepare.py")
+def script(name: str) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(name, TRAINING / f"{name}.py")
     assert specification
     assert specification.loader
     module = importlib.util.module_from_spec(specification)
+    # Where dataclasses look up the names in their annotations.
+    sys.modules[name] = module
     specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def prepare() -> ModuleType:
+    return script("prepare")
+
+
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    module = script("lessons")
+    module.GAMES = tmp_path_factory.mktemp("games") / "games.txt.gz"
+    with gzip.open(module.GAMES, "wt") as file:
+        file.write(GAME + "\n")
     return module
 
 
@@ -53,6 +69,58 @@ def test_a_game_becomes_tokens_with_every_legal_move_and_every_board(prepare: Mo
 
 def test_a_game_too_short_to_teach_anything_is_left_out(prepare: ModuleType) -> None:
     assert prepare.game_arrays("e4 e5 *") is None
+
+
+SKILLS = ("arithmetic", "running-sum", "hanoi", "markov", "board-reading", "proofread-chess",
+          "proofread-arithmetic", "code")  # fmt: skip
+
+
+@pytest.mark.parametrize("skill", SKILLS)
+def test_what_a_skill_is_taught_is_right_by_its_judge_and_no_token_leaves_its_piece(
+    lessons: ModuleType, skill: str
+) -> None:
+    rng = random.Random(3)
+    judged = 0
+    for _ in range(40):
+        lesson = lessons.SKILLS[skill][0](rng)
+        whole = "".join(piece.text for piece in lesson)
+        assert [i for _, ids in lessons.encoded(lesson) for i in ids] == text.encode(whole)
+        for piece, ids in lessons.encoded(lesson):
+            assert text.decode(ids) == piece.text
+            assert not piece.taught or piece.judge
+            if piece.judge:
+                assert piece.judge(piece.text.strip("\n" if skill == "code" else None)) is None
+                assert piece.judge("nonsense") is not None
+                judged += 1
+    assert judged >= 40
+    assert set(lessons.SKILLS) == set(SKILLS)
+
+
+def test_every_taught_answer_is_asked_for_by_a_text_of_its_skill(lessons: ModuleType) -> None:
+    rng = random.Random(4)
+    for name, (make, _) in lessons.SKILLS.items():
+        for _ in range(10):
+            so_far = ""
+            for piece in make(rng):
+                if piece.taught:
+                    skill = skills.asked(so_far)
+                    assert skill is not None and skill.name == name, so_far
+                so_far += piece.text
+
+
+REDUCED = [
+    ("7*2-5", "14-5", "ok"),
+    ("7*2-5", "13-5", "error: 7*2 is 14"),
+    ("(3+4)*2-5", "7*2-4", "error: it should be 7*2-5"),
+    ("2-5", "-3", "ok"),
+]
+
+
+@pytest.mark.parametrize(("before", "line", "verdict"), REDUCED)
+def test_a_proofreader_is_taught_this_verdict(
+    lessons: ModuleType, before: str, line: str, verdict: str
+) -> None:
+    assert lessons.arithmetic_verdict(lessons.ex.parse(before), line) == verdict
 
 
 @pytest.mark.skipif(engine.find() is None, reason="Stockfish is not installed")

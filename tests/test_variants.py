@@ -19,7 +19,8 @@ from agent.measure import compare as measured
 from agent.measure.table import from_traces
 from agent.models.scripted import ScriptedModel
 from agent.replay import Recorded
-from agent.report.plots import Missing, Plot, plots
+from agent.report.drawing import Missing, Plot
+from agent.report.plots import plots
 from agent.resolve import noisy, task_again
 from agent.store import Store
 from agent.types import Score, Trace
@@ -216,4 +217,4 @@ def test_error_is_drawn_against_the_injected_share_and_left_out_where_nothing_wa
     assert "inject,accepted" in p7.csv.splitlines()[0]
     assert len(p7.csv.splitlines()) == 3
     assert isinstance(p11, Missing)
-    assert "false_accept" in p11.reason
+    assert "--noise" in p11.reason

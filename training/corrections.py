@@ -19,8 +19,9 @@ from pathlib import Path
 import chess
 import numpy as np
 import torch
+from games import BUCKETS, Chess, Games, collate
 from network import Network
-from train import BUCKETS, Games, collate
+from train import network
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from agent import prompts
@@ -111,8 +112,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     state = torch.load(args.checkpoint)
-    size = state["size"]
-    net = Network(1856, size["width"], size["layers"], size["heads"])
+    net = network(Chess, state["size"])
     net.load_state_dict(state["net"])
     rng = np.random.default_rng(args.seed)
     torch.manual_seed(args.seed)

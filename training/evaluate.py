@@ -20,7 +20,7 @@ from agent.experiment import Experiment
 from agent.measure.statistics import by_episode, rate
 from agent.measure.table import from_traces
 from agent.models.tiny import Tiny
-from agent.report.terminal import percent, with_n
+from agent.report.cells import percent, with_n
 from agent.store import Store
 from tasks.chess.task import Chess
 

@@ -1,6 +1,9 @@
-"""A checkpoint of `train.py` -> the weights that ship, in half precision.
+"""Checkpoints of `train.py` -> a file of weights that ships, in half precision.
 
-python training/export.py run/last.pt agent/models/tiny/weights.safetensors
+    python training/export.py agent/models/tiny/weights.safetensors run/last.pt
+    python training/export.py agent/models/tiny/skills.safetensors hanoi.=h/last.pt code.=c/last.pt
+
+Several networks share a file, each with a part of its own before its names.
 """
 
 from __future__ import annotations
@@ -15,25 +18,29 @@ import torch
 from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from agent.models.tiny import tokenizer
+from agent.models.tiny import text, tokenizer
 
 
 def main() -> None:
-    source, target = Path(sys.argv[1]), Path(sys.argv[2])
-    state = torch.load(source)
-    weights = {
-        name: value.float().numpy().astype(np.float16)
-        for name, value in state["net"].items()
-        if not name.startswith("board.")  # a teacher, not part of the model
-    }
+    target = Path(sys.argv[1])
+    networks = dict(argument.rpartition("=")[::2] for argument in sys.argv[2:])
+    weights: dict[str, np.ndarray] = {}
+    vocabulary = text if any(networks) else tokenizer
+    metadata = {"vocabulary": json.dumps(vocabulary.fingerprint())}
+    for part, source in networks.items():
+        state = torch.load(source)
+        weights |= {
+            part + name: value.float().numpy().astype(np.float16)
+            for name, value in state["net"].items()
+            if not name.startswith("probe.")  # a teacher, not part of the model
+        }
+        metadata |= {
+            f"{part}heads": str(state["size"]["heads"]),
+            f"{part}training_tokens": str(state["tokens"]),
+            f"{part}training_minutes": f"{state['minutes']:.0f}",
+        }
     digest = hashlib.sha256(b"".join(weights[k].tobytes() for k in sorted(weights))).hexdigest()
-    metadata = {
-        "heads": str(state["size"]["heads"]),
-        "vocabulary": json.dumps(tokenizer.fingerprint()),
-        "fingerprint": digest[:16],
-        "training_tokens": str(state["tokens"]),
-        "training_minutes": f"{state['minutes']:.0f}",
-    }
+    metadata["fingerprint"] = digest[:16]
     save_file(weights, target, metadata)
     count = sum(v.size for v in weights.values())
     print(f"{count} parameters, {target.stat().st_size / 1e6:.1f} MB, {metadata}")

@@ -40,16 +40,18 @@ def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class Network(nn.Module):
-    """Decoder with tied embeddings; `board` is the auxiliary head, dropped at export."""
+    """Decoder with tied embeddings; `probe` is the auxiliary head, dropped at export."""
 
-    def __init__(self, vocabulary: int, width: int, layers: int, heads: int) -> None:
+    def __init__(
+        self, vocabulary: int, width: int, layers: int, heads: int, probe: int, probe_layer: int
+    ) -> None:
         super().__init__()
         self.size = {"width": width, "layers": layers, "heads": heads}
         self.embedding = nn.Embedding(vocabulary, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=1e-5)
-        self.board = nn.Linear(width, 64 * 13, bias=False)
-        self.probe_layer = layers - 2
+        self.probe = nn.Linear(width, probe, bias=False)
+        self.probe_layer = probe_layer
         nn.init.normal_(self.embedding.weight, std=0.02)
         half = width // heads // 2
         angles = torch.outer(torch.arange(1024.0), 10000.0 ** (-torch.arange(half) / half))

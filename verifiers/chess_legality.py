@@ -6,7 +6,7 @@ and every report says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import chess
@@ -21,6 +21,8 @@ class ChessLegality:
     """Reads `question.state["fen"]`, and `["moves"]` (UCI) where there is a history."""
 
     name = "chess-legality"
+    version = "1"
+    """Goes up when any answer is judged otherwise."""
 
     def __call__(self, question: Question, answer: Answer) -> Verdict:
         """Pass a legal move; fail any other with its class and a sentence."""
@@ -68,39 +70,48 @@ def _what_became(board: chess.Board, reading: Reading, state: Mapping[str, Any])
     moves, start = state.get("moves"), state.get("start")
     if not moves or not start:
         return ""
-    replay = chess.Board(start)
+    named = map(chess.parse_square, reading.squares)
+    believed = next((square for square in named if not board.piece_at(square)), None)
+    kind = chess.PIECE_SYMBOLS.index(reading.text[0].lower()) if reading.text[0].isupper() else None
+    extinct = kind if kind and not board.pieces(kind, board.turn) else None
     told = ""
-    empty = [s for s in map(chess.parse_square, reading.squares) if not board.piece_at(s)]
-    source = (
-        empty[0] if empty and f"{chess.square_name(empty[0])} is empty" in reading.reason else None
-    )
-    kinds = {v: k for k, v in enumerate(chess.PIECE_NAMES) if v}
-    lost_kind = kinds.get(
-        reading.reason.removeprefix("White has no ").removeprefix("Black has no ")
-    )
-    for uci in moves:
-        move = chess.Move.from_uci(uci)
-        number = replay.fullmove_number
-        piece = replay.piece_at(move.from_square)
-        taken_on = _captured_square(replay, move)
-        taken = replay.piece_at(taken_on) if taken_on is not None else None
-        if piece and piece.color == board.turn and move.from_square == source:
-            name, to = chess.piece_name(piece.piece_type), chess.square_name(move.to_square)
+    for number, piece, origin, target in _ways(start, moves, board.turn):
+        name, at = chess.piece_name(piece), chess.square_name(origin)
+        if origin == believed and target is not None:
+            to = chess.square_name(target)
             told = f"; the {name} from there moved to {to} on move {number}"
-        if taken and taken.color == board.turn:
-            name, at = chess.piece_name(taken.piece_type), chess.square_name(taken_on or 0)
-            if taken_on == source:
-                told = f"; the {name} on {at} was captured on move {number}"
-            elif source is None and taken.piece_type == lost_kind:
-                told = f"; the last {name} was captured on {at} on move {number}"
-        replay.push(move)
+        elif origin == believed:
+            told = f"; the {name} on {at} was captured on move {number}"
+        elif believed is None and target is None and piece == extinct:
+            told = f"; the last {name} was captured on {at} on move {number}"
     return told
 
 
-def _captured_square(board: chess.Board, move: chess.Move) -> int | None:
+def _ways(
+    start: str, moves: Sequence[str], side: chess.Color
+) -> Iterator[tuple[int, chess.PieceType, chess.Square, chess.Square | None]]:
+    """(move number, piece, where it stood, where it went) of one side; None: it was captured."""
+    replay = chess.Board(start)
+    for uci in moves:
+        move, number = chess.Move.from_uci(uci), replay.fullmove_number
+        steps: list[tuple[chess.Square, chess.Square | None]] = [(move.from_square, move.to_square)]
+        if replay.is_castling(move):
+            rank = chess.square_rank(move.from_square)
+            corner, beside = (7, 5) if replay.is_kingside_castling(move) else (0, 3)
+            steps.append((chess.square(corner, rank), chess.square(beside, rank)))
+        elif replay.is_capture(move):
+            steps.append((_captured_square(replay, move), None))
+        for origin, target in steps:
+            piece = replay.piece_at(origin)
+            if piece and piece.color == side:
+                yield number, piece.piece_type, origin, target
+        replay.push(move)
+
+
+def _captured_square(board: chess.Board, move: chess.Move) -> chess.Square:
     if board.is_en_passant(move):
         return chess.square(chess.square_file(move.to_square), chess.square_rank(move.from_square))
-    return move.to_square if board.piece_at(move.to_square) else None
+    return move.to_square
 
 
 def _ask(fen: str) -> Question:

@@ -16,6 +16,8 @@ class MarkovSupport:
     """Reads `question.state["rows"]` (hundredths) and `["previous"]`."""
 
     name = "markov-support"
+    version = "1"
+    """Goes up when any answer is judged otherwise."""
 
     def __call__(self, question: Question, answer: Answer) -> str | None:
         """Pass a possible symbol; of any other say what could have come."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
+import math
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,14 +13,18 @@ from agent.cli import common
 from agent.cli.common import (
     EXIT_LOST,
     AfterErrorOption,
+    AllowUnsafe,
     Api,
     Attempts,
     BaseUrl,
     Horizon,
+    Isolation,
     Json_,
+    Logprobs,
     MaxTokens,
     ModelName,
     Opponent,
+    RedFlag,
     Seed,
     Set,
     Side,
@@ -30,6 +33,7 @@ from agent.cli.common import (
     TaskName,
     Temperature,
     Verifiers,
+    VoteLead,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +55,9 @@ def compare(
     seed: Seed = 1,
     out: Annotated[Path | None, typer.Option(help="Run directory.")] = None,
     concurrency: Annotated[int, typer.Option(help="Episodes at once.", min=1)] = 48,
-    max_attempts: Attempts = 3,
+    max_attempts: Attempts = None,
+    vote_lead: VoteLead = None,
+    red_flag: RedFlag = None,
     after_error: Annotated[
         str,
         typer.Option(
@@ -83,15 +89,24 @@ def compare(
     base_url: BaseUrl = None,
     api: Api = "chat",
     max_tokens: MaxTokens = 512,
-    limit_tokens: Annotated[int | None, typer.Option(help="Stop after so many.", min=1)] = None,
-    limit_usd: Annotated[float | None, typer.Option(help="Stop at that cost.", min=0)] = None,
-    limit_seconds: Annotated[float | None, typer.Option(help="Stop after.", min=0)] = None,
+    logprobs: Logprobs = False,
+    limit_tokens: Annotated[
+        int | None, typer.Option(help="Stop after so many tokens.", min=1)
+    ] = None,
+    limit_usd: Annotated[
+        float | None, typer.Option(help="Stop at that cost; needs --price.", min=0)
+    ] = None,
+    limit_seconds: Annotated[
+        float | None, typer.Option(help="Stop after so many seconds.", min=0)
+    ] = None,
     price: Annotated[
         str | None, typer.Option(help="USD per million tokens read and written: 0.15,0.60.")
     ] = None,
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Play episodes again that infrastructure lost.")
     ] = False,
+    isolation: Isolation = None,
+    allow_unsafe_exec: AllowUnsafe = False,
     display: Annotated[
         Literal["auto", "rich", "plain", "none"], typer.Option(help="Of the progress.")
     ] = "auto",
@@ -99,20 +114,23 @@ def compare(
 ) -> None:
     """Play matched episodes with every arm and measure what correction did.
 
-    The same command resumes a run that was stopped, whatever stopped it.
+    The same command resumes a run that was stopped, whatever stopped it; a limit counts from
+    each start anew.
     """
-    with common.errors_shown():
+    with common.errors_shown("interrupted; nothing stored is lost, the same command goes on"):
         from agent.budget import Budget
 
-        asked = common.the_model(model, temperature, base_url, api, max_tokens)
+        common.isolate(isolation, allow_unsafe_exec)
+        asked = common.the_model(model, temperature, base_url, api, max_tokens, logprobs)
         options = common.task_options(set_, horizon=horizon, start=start, opponent=opponent,
                                       side=side, style=style)  # fmt: skip
         played = common.the_task(task, options, asked)
         seeds = list(range(seed, seed + episodes))
         if prefix_from:
             played = _recorded(played, prefix_from, seeds)
-        varied = _varied(common.the_arms(arms, verifier, played, max_attempts), played,
-                         after_error, inject, noise)  # fmt: skip
+        chosen = common.the_arms(arms, verifier, played, asked, max_attempts)
+        voting = common.voting(chosen, vote_lead, red_flag)
+        varied = _varied(voting, played, after_error, inject, noise)
         budget = Budget(limit_tokens, limit_usd, limit_seconds, _price(price))
         code = _compare(
             played, asked, varied, seeds,
@@ -129,7 +147,9 @@ def run(
     verifier: Verifiers = None,
     horizon: Horizon = 60,
     seed: Seed = 1,
-    max_attempts: Attempts = 3,
+    max_attempts: Attempts = None,
+    vote_lead: VoteLead = None,
+    red_flag: RedFlag = None,
     after_error: AfterErrorOption = "leave",
     style: Style = None,
     start: Start = None,
@@ -140,18 +160,27 @@ def run(
     base_url: BaseUrl = None,
     api: Api = "chat",
     max_tokens: MaxTokens = 512,
+    isolation: Isolation = None,
+    allow_unsafe_exec: AllowUnsafe = False,
 ) -> None:
     """Play one episode and show every attempt, critique and correction as it happens."""
     with common.errors_shown():
+        import asyncio
+
         from agent.display import Episode
+        from agent.errors import UsageError
         from agent.experiment import score_trace
         from agent.loop import rollout
 
+        common.isolate(isolation, allow_unsafe_exec)
         asked = common.the_model(model, temperature, base_url, api, max_tokens)
         options = common.task_options(set_, horizon=horizon, start=start, opponent=opponent,
                                       side=side, style=style)  # fmt: skip
         played = common.the_task(task, options, asked)
-        [chosen] = common.the_arms(arm, verifier, played, max_attempts)
+        arms = common.the_arms(arm, verifier, played, asked, max_attempts)
+        chosen, *more = common.voting(arms, vote_lead, red_flag)
+        if more:
+            raise UsageError("--arm takes one arm: `errata compare` plays several")
         chosen = chosen.model_copy(update={"after_error": after_error})
         console = common.console_here()
         console.print(f"{played.name} by {asked.name}, arm {chosen.name}, seed {seed}\n")
@@ -160,7 +189,8 @@ def run(
             from agent.verification import preflight
 
             await preflight(chosen.checks)
-            return await rollout(played, asked, chosen, seed, watcher=Episode(played, console))
+            with Episode(played, console) as watcher:
+                return await rollout(played, asked, chosen, seed, watcher=watcher)
 
         trace = asyncio.run(play())
         scores = score_trace(played, trace)
@@ -243,6 +273,8 @@ def _price(text: str | None) -> tuple[float, float] | None:
         read, written = (float(x) for x in text.split(","))
     except ValueError:
         raise UsageError(f"--price {text!r} is not two numbers with a comma") from None
+    if not (0 <= read < math.inf and 0 <= written < math.inf):
+        raise UsageError(f"--price {text!r}: a price is a number from 0 on")
     return read, written
 
 
@@ -258,6 +290,8 @@ def _compare(
     display: str,
     json: bool,
 ) -> int:
+    import asyncio
+
     from agent.api import checks_of, close_task, header
     from agent.experiment import Experiment
     from agent.store import Store
@@ -268,13 +302,13 @@ def _compare(
 
         raise UsageError("--limit-usd needs --price: the cost of this model is not known here")
     asyncio.run(preflight(checks_of(arms)))
-    store = Store(out, header(task, model, arms, seeds, command=["errata", *sys.argv[1:]]))
+    store = Store(out, header(task, model, arms, seeds, command=common.typed()))
     if retry_errors:
         store.forget_errors()
     console = common.console_here()
     progress = _progress(display, arms, len(seeds), task.horizon, budget, console)
     for trace, scores in store.episodes():
-        progress.already(trace.arm, trace, scores)
+        progress.already(trace, scores)
     experiment = Experiment(task, model, arms, seeds, store, concurrency, budget, progress)
     lost = 0
     try:
@@ -283,8 +317,9 @@ def _compare(
     finally:
         with closing(store):
             # Also after Ctrl-C and errors: what was played is worth a report.
-            if store.finished():
-                comparison = common.report_run(store, json=json, price=budget.price)
+            finished = len(store.finished())
+            if finished:
+                comparison = common.report_run(store, json=json)
                 lost = sum(a.infrastructure_errors for a in comparison.arms.values())
         close_task(task)
     if not json:
@@ -292,18 +327,21 @@ def _compare(
     if stopped:
         from agent.errors import BudgetExhausted
 
-        raise BudgetExhausted(f"{stopped}; the same command goes on where this one stopped")
+        raise BudgetExhausted(
+            f"{stopped}, {finished} of {len(arms) * len(seeds)} episodes are finished; "
+            "the same command goes on where this one stopped"
+        )
     return EXIT_LOST if lost else 0
 
 
 def _progress(
     display: str, arms: list[Arm], episodes: int, horizon: int, budget: Any, console: Console
 ) -> Any:
-    from agent.display import Live, Plain, Silent
+    from agent.display import Counting, Live, Plain
 
     if display == "auto":
         display = "rich" if console.is_terminal else "plain"
     if display == "none":
-        return Silent(arms, episodes, horizon, budget)
+        return Counting(arms, episodes, horizon, budget)
     kind = Live if display == "rich" else Plain
     return kind(arms, episodes, horizon, budget, console)

@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from agent.cli import common
-from agent.cli.common import Json_, Port, errors_shown
+from agent.cli.common import (
+    Api,
+    BaseUrl,
+    Json_,
+    MaxTokens,
+    ModelName,
+    Port,
+    Seed,
+    Set,
+    TaskName,
+    Temperature,
+    errors_shown,
+)
 
 Run = Annotated[Path, typer.Argument(help="A run directory.")]
 
@@ -30,9 +42,10 @@ def report(
             with closing(Store(run)) as store:
                 compared.append((str(run), common.report_run(store, json=json)))
         if len(compared) > 1 and not json:
-            from agent.report.terminal import primaries
+            from agent.report.sheets import primaries
+            from agent.report.terminal import drawn
 
-            common.console_here().print(primaries(compared))
+            common.console_here().print(*drawn(primaries(compared)))
 
 
 def score(run: Run, json: Json_ = False) -> None:
@@ -178,4 +191,40 @@ def power(
             with closing(Store(run)) as store:
                 lines = words.after(*measure_run(store), target, seed)
         for line in lines:
+            typer.echo(line)
+
+
+def plan_votes(
+    task: TaskName,
+    steps: Annotated[int, typer.Option(help="That shall all be right.", min=1)] = 1000,
+    target: Annotated[
+        float, typer.Option(help="With this probability.", min=0.01, max=0.9999)
+    ] = 0.9,
+    sample: Annotated[int, typer.Option(help="Questions to ask for it.", min=10)] = 200,
+    red_flag: Annotated[
+        int | None, typer.Option(help="Tokens above which an answer has no vote.", min=1)
+    ] = None,
+    model: ModelName = "tiny",
+    seed: Seed = 1,
+    set_: Set = None,
+    temperature: Temperature = 1.0,
+    base_url: BaseUrl = None,
+    api: Api = "chat",
+    max_tokens: MaxTokens = 512,
+) -> None:
+    """How many votes ahead an answer must be, and what that costs, from a sample of steps."""
+    with errors_shown():
+        import asyncio
+
+        from agent import api as whole_way
+        from agent.report import power as words
+
+        asked = common.the_model(model, temperature, base_url, api, max_tokens)
+        options = common.task_options(set_, horizon=None)
+        played = common.the_task(task, options, asked)
+        made = whole_way.plan_votes(
+            played, asked, steps=steps, target=target, sample=sample, red_flag=red_flag, seed=seed
+        )
+        plan, tokens = asyncio.run(made)
+        for line in words.votes(plan, steps, target, tokens):
             typer.echo(line)

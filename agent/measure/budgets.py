@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from agent.measure.statistics import (
-    LEVEL,
+    NO_WIDTH,
     PERMUTATIONS,
-    RESAMPLES,
     Difference,
     Estimate,
     Rng,
+    apart,
     by_episode,
     generator,
+    grouped,
+    interval,
     per_step,
     rate,
 )
@@ -129,63 +131,60 @@ def frontier(arm: Cut, rng: Rng | None = None) -> list[Point]:
 def equal(a: Cut, b: Cut, broken: set[int], rng: Rng | None = None) -> Equal:
     """Error of a minus error of b at the largest budget that both used, over whole pairs.
 
-    The interval resamples pairs, the p-value exchanges the arms within pairs, as in
-    `statistics.difference`.
+    Interval and p-value are those of `statistics.difference`, at that budget.
     """
     pairs = sorted((set(a.pairs.tolist()) & set(b.pairs.tolist())) - broken)
     nothing = Difference(value=None)
     if len(pairs) < 2:
         return Equal(tokens=None, error_rate=nothing, reason="fewer than two whole pairs")
-    (wa, ta, na), (wb, tb, nb) = _picked(a, pairs), _picked(b, pairs)
-    points = [(_share(t, n), _share(w, n)) for w, t, n in ((wa, ta, na), (wb, tb, nb))]
-    budget = min(points[0][0][-1], points[1][0][-1])
-    if budget < max(points[0][0][0], points[1][0][0]):
-        reason = "one arm's first attempts cost more than the other arm spent in all"
+    of_a, of_b = _picked(a, pairs), _picked(b, pairs)
+    n, everyone = of_a[2].size, np.arange(of_a[2].size)
+    spent = [(tokens.sum(1) / steps.sum())[[0, -1]] for _, tokens, steps in (of_a, of_b)]
+    (least_a, most_a), (least_b, most_b) = spent
+    budget = float(min(most_a, most_b))
+    if budget < max(least_a, least_b):
+        reason = "the first attempts of one cost more than all of the other's"
         return Equal(tokens=None, error_rate=nothing, reason=reason)
+
+    def contrast(picked: Array, axis: int) -> Array:
+        return _error(budget, of_a, picked) - _error(budget, of_b, picked)
+
     rng = generator(rng)
-    n = len(pairs)
-    value = _at(budget, *points[0]) - _at(budget, *points[1])
-    weights = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float)
-    spread = _contrast(budget, weights, weights, (wa, ta, na), (wb, tb, nb))
-    low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    swap = (rng.random((PERMUTATIONS, n)) < 0.5).astype(float)
-    exchanged = _exchange(budget, swap, (wa, ta, na), (wb, tb, nb))
-    p = float((1 + (np.abs(exchanged) >= abs(value) - 1e-12).sum()) / (PERMUTATIONS + 1))
+    value = float(contrast(everyone, -1))
+    low, high = interval((everyone,), contrast, value, rng)
+    if high - low < NO_WIDTH:
+        (error_a, n_a), (error_b, n_b) = (
+            (float(_error(budget, of, everyone)), float(of[2].sum())) for of in (of_a, of_b)
+        )
+        low, high = apart(error_a, n_a, error_b, n_b)
+    if 2**n <= PERMUTATIONS:  # all of them, the recorded run among them
+        swap, more = (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float), 0
+    else:
+        swap, more = (rng.random((PERMUTATIONS, n)) < 0.5).astype(float), 1
+    exchanged = _exchange(budget, swap, of_a, of_b)
+    p = float((more + (np.abs(exchanged) >= abs(value) - 1e-12).sum()) / (len(swap) + more))
     return Equal(
-        tokens=float(budget),
-        error_rate=Difference(value=value, low=float(low), high=float(high), n=n, p=p),
+        tokens=budget,
+        error_rate=Difference(value=value, low=low, high=high, n=len(pairs), p=p),
         reason="",
     )
 
 
 _Sums = tuple[Array, Array, Array]
+"""Wrong steps [K, pairs], tokens [K, pairs] and steps [pairs], of pairs or groups of them."""
 
 
 def _picked(arm: Cut, pairs: list[int]) -> _Sums:
     at = np.searchsorted(arm.pairs, pairs)
-    return arm.wrong[:, at], arm.tokens[:, at], arm.steps[at]
+    wrong, tokens, steps = grouped(arm.wrong[:, at], arm.tokens[:, at], arm.steps[at])
+    return wrong, tokens, steps
 
 
-def _share(sums: Array, steps: Array) -> Array:
-    """[K]."""
-    result: Array = sums.sum(1) / steps.sum()
-    return result
-
-
-def _at(budget: float, tokens: Array, error: Array) -> float:
-    """Error at a budget, on the line through the points; flat beyond them."""
-    return float(np.interp(budget, tokens, error))
-
-
-def _contrast(budget: float, of_a: Array, of_b: Array, a: _Sums, b: _Sums) -> Array:
-    """The difference for each row of weights, [draws, pairs] -> [draws]."""
-    return _curve(budget, of_a, a) - _curve(budget, of_b, b)
-
-
-def _curve(budget: float, weights: Array, sums: _Sums) -> Array:
+def _error(budget: float, sums: _Sums, picked: Array) -> Array:
+    """At a budget, of the picked pairs, [..., pairs] -> [...]."""
     wrong, tokens, steps = sums
-    n = weights @ steps
-    return _lines(budget, weights @ tokens.T / n[:, None], weights @ wrong.T / n[:, None])
+    n = steps[picked].sum(-1)
+    return _lines(budget, *(np.moveaxis(x[:, picked].sum(-1) / n, 0, -1) for x in (tokens, wrong)))
 
 
 def _exchange(budget: float, swap: Array, a: _Sums, b: _Sums) -> Array:
@@ -212,7 +211,11 @@ def _padded(sums: _Sums, most: int) -> _Sums:
 
 
 def _lines(budget: float, tokens: Array, error: Array) -> Array:
-    return np.array([np.interp(budget, t, e) for t, e in zip(tokens, error, strict=True)])
+    """Error at a budget, on the line through the points of each row and flat beyond, [..., K]."""
+    rows = zip(
+        tokens.reshape(-1, tokens.shape[-1]), error.reshape(-1, error.shape[-1]), strict=True
+    )
+    return np.array([np.interp(budget, t, e) for t, e in rows]).reshape(tokens.shape[:-1])
 
 
 def _pass_at_k(right: Array, n: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
@@ -17,7 +18,16 @@ from agent.measure.drift import Drift, drift
 from agent.measure.growth import Growth, growth
 from agent.measure.models import ModelComparison, compare_models
 from agent.measure.statistics import Difference, Estimate, by_episode, difference, per_step, rate
-from agent.measure.survival import Survival, first_errors, survival
+from agent.measure.survival import (
+    Lives,
+    Survival,
+    SurvivalContrast,
+    contrast,
+    first_errors,
+    only_pairs,
+    survival,
+    unbroken,
+)
 from agent.measure.table import OUTCOMES, UNKNOWN, StepTable
 from agent.measure.transitions import Transitions, transitions
 
@@ -128,8 +138,12 @@ class Contrast(_Frozen):
     """Extra tokens per net error removed; None is infinite: the net is not positive."""
     equal_tokens: Equal
     """The same at equal tokens."""
+    survival: SurvivalContrast
+    """Time to the first error, and whole episodes without one."""
     pairs_lost: int
-    """Seeds that one of the two arms lacks or lost to infrastructure."""
+    """Seeds that are in no difference: the sum of `lost`."""
+    lost: dict[str, int]
+    """Why: `infrastructure` ended an episode, `not in both arms`, `nothing judged`."""
 
 
 class Comparison(_Frozen):
@@ -146,6 +160,9 @@ class Comparison(_Frozen):
     same_prompts: tuple[int, int] | None
     """Pairs whose arms were first asked the very same, of pairs that several arms played; None
     where prompts are not told."""
+    first_prompts: dict[str, str]
+    """By arm: one hash over the hashes of what its episodes were first asked, in the order of
+    their seeds. Without the arms whose prompts are not told."""
     primary: str | None
     """The one difference that counts, `critique-resample` where both arms are there, else the
     last arm against the first; all others are exploratory. None for a single arm."""
@@ -181,12 +198,16 @@ def compare(table: StepTable, horizon: int) -> Comparison:
     """All figures. Rows are excluded from rates where a verifier broke or no truth is known."""
     names = table.arms()
     cuts = {name: cut(table, name) for name in names}
+    lives = {name: _lives(table, name) for name in names}
     return Comparison(
         arms={name: _arm(table, name, cuts[name], horizon) for name in names},
-        differences={f"{a}-{b}": _contrast(table, a, b, cuts) for b, a in combinations(names, 2)},
+        differences={
+            f"{a}-{b}": _contrast(table, a, b, cuts, lives) for b, a in combinations(names, 2)
+        },
         verifiers=_verifiers(table),
         horizon=horizon,
         same_prompts=_same_prompts(table),
+        first_prompts=_first_prompts(table),
         primary=primary(names),
     )
 
@@ -200,6 +221,18 @@ def _same_prompts(table: StepTable) -> tuple[int, int] | None:
     played = np.bincount(index, minlength=len(pairs))
     kinds = np.bincount([i for i, _ in asked], minlength=len(pairs))
     return int(((kinds == 1) & (played > 1)).sum()), int((played > 1).sum())
+
+
+def _first_prompts(table: StepTable) -> dict[str, str]:
+    first = (table.step == 1) & (table.prompt != "")
+    out = {}
+    for name in table.arms():
+        mine = first & (table.arm == name)
+        order = np.argsort(table.pair[mine], kind="stable")
+        if mine.any():
+            asked = "\n".join(table.prompt[mine][order].tolist())
+            out[name] = hashlib.sha256(asked.encode()).hexdigest()[:16]
+    return out
 
 
 def primary(arms: list[str]) -> str | None:
@@ -218,7 +251,8 @@ def _arm(table: StepTable, name: str, cut_off: Cut, horizon: int) -> ArmFigures:
     tokens, _ = by_episode(rows["episode"], rows["tokens"])
     marks = sorted({t for t in (10, 20, horizon) if t <= horizon})
     times = first_errors(rows["episode"], rows["step"], rows["correct"])
-    moves = transitions(rows["episode"], rows["on_track"])
+    moves = transitions(rows["episode"], rows["on_track"], rows["step"])
+    whole = unbroken(rows["episode"], rows["step"])
     grows = growth(rows["episode"], rows["step"], rows["correct"] == 0, rows["stratum"])
     tries = _attempts(table, name, judged)
     return ArmFigures(
@@ -238,11 +272,8 @@ def _arm(table: StepTable, name: str, cut_off: Cut, horizon: int) -> ArmFigures:
         timescales=_timescales(table, name, judged),
         outcomes=dict(table.outcomes.get(name, {})),
         models=compare_models(
-            *times,
-            rows["episode"],
-            rows["on_track"],
-            rows["key"],
-            rows["step"],
+            *(x[times[0] > 0] for x in times),
+            *(rows[name][whole] for name in ("episode", "on_track", "key", "step")),
         ),
         drift=drift(table, name, [(b.first, b.last) for b in grows.blocks]),
         frontier=frontier(cut_off),
@@ -298,7 +329,8 @@ def _timescales(table: StepTable, name: str, judged: Array) -> dict[str, Estimat
     out = {}
     for measure, (rows, values) in _measured(table, name, judged).items():
         if values.dtype == bool:
-            times = first_errors(table.episode[rows], table.step[rows], values)
+            # What it does not apply to, as quality to an illegal move, is no failure of it.
+            times = first_errors(table.episode[rows], table.step[rows], values, holes=True)
             out[measure] = survival(*times, []).median
     return out
 
@@ -335,17 +367,30 @@ def _verifiers(table: StepTable) -> dict[str, VerifierFigures]:
     return out
 
 
-def _contrast(table: StepTable, a: str, b: str, cuts: Mapping[str, Cut]) -> Contrast:
+def _lives(table: StepTable, name: str) -> Lives:
+    rows = table.where((table.arm == name) & table.judged)
+    times, observed = first_errors(rows["episode"], rows["step"], rows["correct"])
+    numbers, first = np.unique(rows["episode"], return_index=True)
+    mine = table.arm == name
+    last = np.zeros(int(table.episode[mine].max(initial=-1)) + 1, int)
+    np.maximum.at(last, table.episode[mine], table.step[mine])
+    return rows["pair"][first], times, observed, last[numbers]
+
+
+def _contrast(
+    table: StepTable, a: str, b: str, cuts: Mapping[str, Cut], lives: Mapping[str, Lives]
+) -> Contrast:
     of_a, of_b = (_by_pair(table, name) for name in (a, b))
     # An episode cut short by infrastructure has easier steps than its whole partner.
     broken = {*table.failed.get(a, ()), *table.failed.get(b, ())}
     both = sorted((of_a.keys() & of_b.keys()) - broken)
-    lost = len(set(table.episodes_of[a]) | set(table.episodes_of[b])) - len(both)
     wrong_a, steps_a, tokens_a = _columns(of_a, both)
     wrong_b, steps_b, tokens_b = _columns(of_b, both)
     errors = difference(wrong_a, steps_a, wrong_b, steps_b)
-    tokens = difference(tokens_a, steps_a, tokens_b, steps_b)
+    tokens = difference(tokens_a, steps_a, tokens_b, steps_b, amounts=True)
     gain, price = -(errors.value or 0.0), tokens.value or 0.0
+    lost = _lost(set(table.episodes_of[a]), set(table.episodes_of[b]), broken, set(both))
+    paired = [only_pairs(lives[name], np.array(both, int)) for name in (a, b)]
     return Contrast(
         arms=(a, b),
         error_rate=errors,
@@ -353,8 +398,20 @@ def _contrast(table: StepTable, a: str, b: str, cuts: Mapping[str, Cut]) -> Cont
         errors_avoided_per_1000_tokens=1000 * gain / price if price > 0 else None,
         tokens_per_corrected_error=price / gain if gain > 0 and price > 0 else None,
         equal_tokens=equal(cuts[a], cuts[b], broken),
-        pairs_lost=lost,
+        survival=contrast(*paired),
+        pairs_lost=sum(lost.values()),
+        lost=lost,
     )
+
+
+def _lost(a: set[int], b: set[int], broken: set[int], kept: set[int]) -> dict[str, int]:
+    gone = (a | b) - kept
+    why = {
+        "infrastructure": gone & broken,
+        "not in both arms": (gone - broken) & (a ^ b),
+        "nothing judged": (gone - broken) & a & b,
+    }
+    return {reason: len(pairs) for reason, pairs in why.items() if pairs}
 
 
 def _by_pair(table: StepTable, name: str) -> dict[int, tuple[float, float, float]]:

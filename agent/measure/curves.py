@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from agent.measure.statistics import LEVEL, Rng, generator, wilson
+from agent.measure.statistics import LEVEL, Rng, generator, grouped, wilson
 from agent.measure.survival import first_errors, survival
+from agent.measure.transitions import follows
 
 Array = NDArray[Any]
 
@@ -52,9 +53,12 @@ class Curves(BaseModel):
     two_state: list[float]
     """A(t) of the fitted e and r."""
     spells: dict[int, int]
-    """Lengths of finished off-track spells: how many of each."""
-    unfinished: int
-    """Spells that the end of their episode cut short."""
+    """Off-track spells whose beginning and end were seen: how many of each length."""
+    unfinished: dict[int, int]
+    """Those that were cut short, by the length that was seen of them."""
+    lasting: list[float]
+    """P(a spell goes on for more than k steps), k = 0, 1, ...: Kaplan-Meier, so that what was cut
+    short counts for as long as it was seen. (1-r)^k where returns have no memory."""
 
 
 def curves(
@@ -68,7 +72,7 @@ def curves(
 ) -> Curves | None:
     """From the judged steps of one arm in order; None without any.
 
-    S is Kaplan-Meier with its log-log interval, A the share of the episodes still running with
+    S is Kaplan-Meier with its log-log interval, A the share of the episodes judged there with
     Wilson's; the band of A - S resamples episodes. A step that no episode shows keeps the
     values before it, and the band of A there is 0..1.
     """  # fmt: skip
@@ -86,14 +90,14 @@ def curves(
     at_risk = times[:, None] >= t
     event = observed[:, None] & (times[:, None] == t)
     accuracy, stays_right = _accuracy(seen, on), _survival(times, observed, last)
-    weights = generator(rng).multinomial(
-        len(numbers), np.full(len(numbers), 1 / len(numbers)), DRAWS
-    )
-    draws = _recovery(weights.astype(float), seen, on, at_risk, event)
+    units = [x.T for x in grouped(seen.T, on.T, at_risk.T, event.T)]
+    n = len(units[0])
+    weights = generator(rng).multinomial(n, np.full(n, 1 / n), DRAWS)
+    draws = _recovery(weights.astype(float), *units)
     rate = event[:, :FITTED].sum() / max(1, at_risk[:, :FITTED].sum())
     e, r = e or 0.0, r or 0.0
     stays = 1.0 if e + r == 0 else r / (e + r)
-    spells, unfinished = _spells(index, on_track)
+    spells, unfinished = _spells(index, on_track, step)
     return Curves(
         accuracy=accuracy,
         survival=stays_right,
@@ -101,7 +105,7 @@ def curves(
         at_risk=[int(x) for x in seen.sum(0)],
         geometric=[float(x) for x in (1 - rate) ** t],
         two_state=[float(x) for x in stays + (1 - stays) * (1 - e - r) ** t],
-        spells=spells, unfinished=unfinished,
+        spells=spells, unfinished=unfinished, lasting=_lasting(spells, unfinished),
     )  # fmt: skip
 
 
@@ -152,14 +156,30 @@ def _difference(accuracy: Curve, stays_right: Curve, draws: Array) -> Curve:
     return Curve(value=value.tolist(), low=low.tolist(), high=high.tolist())
 
 
-def _spells(index: Array, on_track: Array) -> tuple[dict[int, int], int]:
-    """Runs of off-track steps within one episode: finished ones by length, and the others."""
+def _spells(index: Array, on_track: Array, step: Array) -> tuple[dict[int, int], dict[int, int]]:
+    """Runs of off-track steps within one episode by length: finished ones, and those cut short.
+
+    A run that a missing step precedes may have begun before it, and is in neither.
+    """
     off = np.asarray(on_track) == 0
-    same = np.append(index[1:] == index[:-1], False)
-    follows = np.append(off[1:], False) & same
-    begins = off & ~np.append(False, (off[:-1] & same[:-1]))
-    starts = np.flatnonzero(begins)
-    ends = np.flatnonzero(off & ~follows)
-    finished = same[ends]
-    lengths, counts = np.unique((ends - starts + 1)[finished], return_counts=True)
-    return dict(zip(lengths.tolist(), counts.tolist(), strict=True)), int((~finished).sum())
+    joined = np.append(follows(index, step)[1:] & (step[1:] > 1), False)
+    seen = follows(index, step)
+    begins = off & ~np.append(False, (off & joined)[:-1])
+    ends = off & ~(np.append(off[1:], False) & joined)
+    starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
+    whole = seen[starts]
+    lengths, finished = (stops - starts + 1)[whole], joined[stops][whole]
+
+    def counted(some: Array) -> dict[int, int]:
+        values, counts = np.unique(some, return_counts=True)
+        return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+    return counted(lengths[finished]), counted(lengths[~finished])
+
+
+def _lasting(finished: dict[int, int], unfinished: dict[int, int]) -> list[float]:
+    out, left = [1.0], sum(finished.values()) + sum(unfinished.values())
+    for k in range(1, max(finished, default=0) + 1):
+        out.append(out[-1] * (1 - finished.get(k, 0) / left))
+        left -= finished.get(k, 0) + unfinished.get(k, 0)
+    return out

@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from agent.measure.statistics import LEVEL, Estimate, by_episode, rate, wilson
+from agent.measure.survival import unbroken
 
 Array = NDArray[Any]
 
 MARGIN = 0.1
 """Log-hazard per 10 steps below which a slope is called none."""
+
+ALPHA = 0.05
+
+MIXED = "episodes of differing difficulty that end at different steps look just so"
 
 Word = Literal["rising", "flat", "falling", "undecided"]
 
@@ -33,7 +38,7 @@ class Block(BaseModel):
     """P(wrong) over all steps of the block."""
     hazard: Estimate
     """P(first error at a step | none before); n counts steps at risk. Wilson: an episode has
-    but one first error."""
+    but one first error. Steps after one that nobody judged are not at risk: it may have been."""
     strata: dict[str, Estimate]
     """The hazard within each stratum, where there are several."""
     within: float | None
@@ -46,8 +51,8 @@ class Growth(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     word: Word
-    """`rising` or `falling` where the interval of the slope excludes 0, `flat` where it lies
-    within 0.1 of it, else `undecided`."""
+    """`rising` or `falling` where the interval of the slope excludes 0 and steps within episodes
+    agree (`trend_p` below 0.05), `flat` where it lies within 0.1 of 0, else `undecided`."""
     reason: str
     """Why that word, or why there is none."""
     slope: Estimate
@@ -67,26 +72,25 @@ def growth(episode: Array, step: Array, wrong: Array, stratum: Array) -> Growth:
 
     The slope is that of a binomial GLM with complementary log-log link on all steps, strata
     with levels of their own, covariance clustered by episode: exp(intercept + slope t) is
-    the discrete hazard.
+    the discrete hazard. Where errors or successes end episodes early, late steps are those of
+    other episodes than early ones, and the slope is theirs: so `rising` and `falling` must be
+    seen within episodes too.
     """
     blocks = _blocks(episode, step, wrong, stratum)
     counts = [b.error for b in blocks]
     slope, reason = _slope(episode, step, wrong, stratum)
+    z = _exchange_z(episode, step, wrong)
+    trend_p = None if z is None else _two_sided(z)
     word: Word = "undecided"
     if slope.value is not None and slope.low is not None and slope.high is not None:
         word, reason = _word(slope.low, slope.high)
-        if word == "falling" and not _goes_on(episode, wrong):
-            word, reason = (
-                "undecided",
-                (
-                    "falls, but no episode goes on after its first error: episodes of differing "
-                    "difficulty fall just so"
-                ),
-            )
+        sign = {"rising": 1, "falling": -1}.get(word, 0)
+        if sign and (z is None or z * sign <= 0 or _two_sided(z) >= ALPHA):
+            reason = f"{word} from step to step, but not within episodes: {MIXED}"
+            word = "undecided"
     return Growth(
-        word=word, reason=reason, slope=slope,
-        trend_p=_exchange_p(episode, step, wrong), page_p=_page_p(episode, step, wrong, blocks),
-        isotonic=_isotonic(counts), blocks=blocks,
+        word=word, reason=reason, slope=slope, trend_p=trend_p,
+        page_p=_page_p(episode, step, wrong, blocks), isotonic=_isotonic(counts), blocks=blocks,
     )  # fmt: skip
 
 
@@ -145,11 +149,6 @@ def _fit(episode: Array, step: Array, wrong: Array, stratum: Array) -> tuple[flo
     return value, error
 
 
-def _goes_on(episode: Array, wrong: Array) -> bool:
-    """Is there any step after a wrong one in its episode?"""
-    return bool(np.any((wrong[:-1] == 1) & (episode[1:] == episode[:-1])))
-
-
 def _edges(last: int) -> Array:
     """First steps of the blocks and one past the end: at most ten blocks."""
     return np.unique(np.linspace(1, last + 1, min(10, last) + 1).astype(int))
@@ -164,7 +163,7 @@ def _blocks(episode: Array, step: Array, wrong: Array, stratum: Array) -> list[B
     start = np.zeros(len(step), int)
     start[first_row] = 1
     before = seen - seen[first_row][np.cumsum(start) - 1]
-    at_risk = before == 0
+    at_risk = (before == 0) & unbroken(episode, step)
     names, level = np.unique(stratum, return_inverse=True)
     share = np.array([len(np.unique(episode[level == i])) for i in range(len(names))], float)
     share /= share.sum()
@@ -192,11 +191,11 @@ def _blocks(episode: Array, step: Array, wrong: Array, stratum: Array) -> list[B
     return out
 
 
-def _exchange_p(episode: Array, step: Array, wrong: Array) -> float | None:
-    """Were the steps of an episode exchangeable, how often would its errors lie so late (or early)?
+def _exchange_z(episode: Array, step: Array, wrong: Array) -> float | None:
+    """How much later the errors lie within their episodes than if their steps were exchangeable.
 
-    The sum of the numbers of wrong steps, against its exact mean and variance over all
-    exchanges within episodes (k of n drawn without replacement), with a normal tail.
+    The sum of the numbers of wrong steps, in standard deviations from its mean over all
+    exchanges within episodes (k of n drawn without replacement); both moments are exact.
     """
     if not len(step):
         return None
@@ -207,9 +206,12 @@ def _exchange_p(episode: Array, step: Array, wrong: Array) -> float | None:
         variance = np.where(n > 1, k * (n - k) / (n - 1) * spread, 0.0)
     if variance.sum() <= 0:
         return None
+    return float((sums - k * mean).sum() / np.sqrt(variance.sum()))
+
+
+def _two_sided(z: float) -> float:
     from scipy import stats
 
-    z = float((sums - k * mean).sum() / np.sqrt(variance.sum()))
     return float(2 * stats.norm.sf(abs(z)))
 
 

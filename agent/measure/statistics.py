@@ -24,6 +24,15 @@ Rng = np.random.Generator
 ENOUGH = 30
 """Episodes (or pairs) from which the bootstrap is used; below, the t interval."""
 
+NO_WIDTH = 1e-12
+"""Below it an interval has no width: its data do not differ."""
+
+CELLS = 5_000_000
+"""Numbers that a bootstrap holds at a time."""
+
+MANY = 2_000
+"""Episodes up to which each is a unit of its own; of more, groups are."""
+
 
 class Estimate(BaseModel):
     """A figure with its interval. None: it can't be had from these data."""
@@ -59,12 +68,23 @@ def by_episode(episode: Array, *values: Array) -> list[Array]:
     return [*sums, np.bincount(index, minlength=len(numbers)).astype(float)]
 
 
+def grouped(*sums: Array) -> list[Array]:
+    """The same sums of at most `MANY` units, [..., episodes] each: every so-manieth episode is in
+    one of them. Intervals and exchanges of so many cost no less than of all, and say the same."""
+    n = sums[0].shape[-1]
+    if n <= MANY:
+        return list(sums)
+    group = np.arange(n) % MANY
+    return [np.apply_along_axis(lambda x: np.bincount(group, x), -1, x) for x in sums]
+
+
 def rate(hits: Array, trials: Array, *, rng: Rng | None = None) -> Estimate:
     """sum(hits) / sum(trials) over episodes, [episodes] each; n counts trials.
 
     Bootstrap (BCa) over episodes from 30 on, else a t interval on the jackknife. Where all
-    or none hit, the exact binomial bound: "0 %" alone would claim certainty. A single episode
-    has no interval: nothing tells how another would have gone.
+    or none hit, the exact binomial bound: "0 %" alone would claim certainty; where episodes do
+    not differ at all, Wilson's of the steps. A single episode has no interval: nothing tells
+    how another would have gone.
     """
     hits, trials = _useful(hits, trials)
     n, k = int(trials.sum()), int(hits.sum())
@@ -79,7 +99,9 @@ def rate(hits: Array, trials: Array, *, rng: Rng | None = None) -> Estimate:
         low, high = proportion_confint(k, n, alpha=1 - LEVEL, method="beta")
         low, high = (0.0 if k == 0 else float(low)), (1.0 if k == n else float(high))
         return Estimate(value=value, low=low, high=high, n=n)
-    low, high = _interval((hits, trials), _ratio, value, rng)
+    low, high = interval(tuple(grouped(hits, trials)), _ratio, value, rng)
+    if high - low < NO_WIDTH:
+        return wilson(k, n)
     return Estimate(value=value, low=max(0.0, low), high=min(1.0, high), n=n)
 
 
@@ -101,17 +123,24 @@ def _mean_of_ratio(amounts: Array, weights: Array, rng: Rng | None) -> Estimate:
     value = float(amounts.sum() / weights.sum())
     if len(amounts) < 2:
         return Estimate(value=value, n=int(weights.sum()))
-    low, high = _interval((amounts, weights), _ratio, value, rng)
+    low, high = interval(tuple(grouped(amounts, weights)), _ratio, value, rng)
     return Estimate(value=value, low=low, high=high, n=int(weights.sum()))
 
 
 def difference(
-    hits_a: Array, trials_a: Array, hits_b: Array, trials_b: Array, *, rng: Rng | None = None
+    hits_a: Array,
+    trials_a: Array,
+    hits_b: Array,
+    trials_b: Array,
+    *,
+    amounts: bool = False,
+    rng: Rng | None = None,
 ) -> Difference:
-    """rate a - rate b over pairs, [pairs] each; n counts pairs.
+    """rate a - rate b over pairs, [pairs] each; n counts pairs. `amounts`: hits are no counts.
 
     The p-value exchanges the two arms within pairs (Fisher's randomisation); the interval
-    resamples pairs.
+    resamples pairs. Where no pair differs from another that has no width, and for counts `apart`
+    stands in.
     """
     useful = (np.asarray(trials_a) > 0) & (np.asarray(trials_b) > 0)
     data = tuple(np.asarray(x, float)[useful] for x in (hits_a, trials_a, hits_b, trials_b))
@@ -121,7 +150,11 @@ def difference(
     value = float(_ratio_difference(*data))
     if pairs < 2:
         return Difference(value=value, n=pairs)
-    low, high = _interval(data, _ratio_difference, value, rng)
+    data = tuple(grouped(*data))
+    low, high = interval(data, _ratio_difference, value, rng)
+    if high - low < NO_WIDTH and not amounts:
+        k_a, n_a, k_b, n_b = (float(x.sum()) for x in data)
+        low, high = apart(k_a / n_a, n_a, k_b / n_b, n_b)
     return Difference(value=value, low=low, high=high, n=pairs, p=_exchange_p(data, rng))
 
 
@@ -133,28 +166,51 @@ def _ratio_difference(ha: Array, ta: Array, hb: Array, tb: Array, *, axis: int =
     return _ratio(ha, ta, axis=axis) - _ratio(hb, tb, axis=axis)
 
 
-def _interval(
+def interval(
     data: tuple[Array, ...], statistic: Any, value: float, rng: Rng | None
 ) -> tuple[float, float]:
+    """Of `statistic(*data, axis)` over episodes, each of `data` [episodes], at least two.
+
+    BCa from 30 episodes on, else t on the jackknife. Its width is zero where episodes do not
+    differ: no certainty, the caller has to say what is known then.
+    """
     from scipy import stats
 
-    if len(data[0]) >= ENOUGH:
+    n = len(data[0])
+    if n >= ENOUGH:
         with warnings.catch_warnings():  # degenerate data are seen by their nan
             warnings.simplefilter("ignore", RuntimeWarning)
             result = stats.bootstrap(
                 data, statistic, paired=True, vectorized=True, n_resamples=RESAMPLES,
-                confidence_level=LEVEL, method="BCa", rng=generator(rng),
+                batch=max(1, CELLS // (n * len(data))), confidence_level=_expanded(n),
+                method="BCa", rng=generator(rng),
             )  # fmt: skip
         low, high = result.confidence_interval
         if np.isfinite(low) and np.isfinite(high):
             return float(low), float(high)
     # BCa is undefined on data without spread; the jackknife then gives a width of zero.
-    n = len(data[0])
     keep = ~np.eye(n, dtype=bool)
-    left_out = np.array([statistic(*(x[row] for x in data)) for row in keep])
+    left_out = np.array([float(statistic(*(x[row] for x in data), axis=-1)) for row in keep])
     error = float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
     return value - half, value + half
+
+
+def _expanded(n: int) -> float:
+    """The level at which percentiles are as wide as t: a bootstrap divides by n, not by n-1,
+    and takes the spread for known (Hesterberg 2015, section 3.4)."""
+    from scipy import stats
+
+    t = stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.sqrt(n / (n - 1))
+    return float(1 - 2 * stats.norm.sf(t))
+
+
+def apart(p_a: float, n_a: float, p_b: float, n_b: float) -> tuple[float, float]:
+    """An interval for p_a - p_b of independent proportions, from Wilson's of each (Newcombe
+    1998, method 10)."""
+    (low_a, high_a), (low_b, high_b) = _wilson(p_a, n_a), _wilson(p_b, n_b)
+    below, above = np.hypot(p_a - low_a, high_b - p_b), np.hypot(high_a - p_a, p_b - low_b)
+    return float(p_a - p_b - below), float(p_a - p_b + above)
 
 
 def _exchange_p(data: tuple[Array, ...], rng: Rng | None) -> float:
@@ -179,10 +235,48 @@ def wilson(hits: int, trials: int) -> Estimate:
     """A proportion of single observations with its Wilson interval."""
     if trials == 0:
         return Estimate(value=None)
-    from statsmodels.stats.proportion import proportion_confint
+    low, high = _wilson(hits / trials, trials)
+    return Estimate(value=hits / trials, low=low, high=high, n=trials)
 
-    low, high = proportion_confint(hits, trials, alpha=1 - LEVEL, method="wilson")
-    return Estimate(value=hits / trials, low=float(low), high=float(high), n=trials)
+
+def clustered(hits: Array, trials: Array) -> Estimate:
+    """sum(hits) / sum(trials) with Wilson's interval of fewer trials, [episodes] each.
+
+    Trials are divided by the design effect, the variance between episodes as a multiple of
+    the binomial one, and t takes the place of z (Korn and Graubard 1998). For rates whose
+    trials are few, or that few episodes have. A single episode has no interval.
+    """
+    from scipy import stats
+
+    hits, trials = _useful(hits, trials)
+    n, k = int(trials.sum()), int(hits.sum())
+    if len(hits) < 2:
+        return Estimate(value=k / n if n else None, n=n)
+    z = float(stats.t.ppf((1 + LEVEL) / 2, len(hits) - 1))
+    low, high = _wilson(k / n, n / design_effect(hits, trials), z)
+    return Estimate(value=k / n, low=low, high=high, n=n)
+
+
+def design_effect(hits: Array, trials: Array) -> float:
+    """Variance of sum(hits) / sum(trials) over episodes, as a multiple (1 at least) of that of
+    as many independent trials; [episodes] each, all with trials."""
+    m, n = len(hits), trials.sum()
+    p = hits.sum() / n
+    if m < 2 or p in (0, 1):
+        return 1.0
+    between = m / (m - 1) * ((hits - p * trials) ** 2).sum() / n**2
+    return float(max(1.0, between / (p * (1 - p) / n)))
+
+
+def _wilson(p: float, n: float, z: float | None = None) -> tuple[float, float]:
+    """Of a share p of n trials, which need be no whole numbers."""
+    from scipy import stats
+
+    z = float(stats.norm.ppf((1 + LEVEL) / 2)) if z is None else z
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * float(np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)))
+    # Exactly 0 and 1, which rounding would miss.
+    return (0.0 if p == 0 else centre - half), (1.0 if p == 1 else centre + half)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

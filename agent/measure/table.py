@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.selection import best
+from agent.selection import Rule, chosen
 from agent.types import Score, Trace, total
 
 Column = NDArray[Any]
@@ -139,6 +139,7 @@ def from_traces(
             failed.setdefault(trace.arm, []).append(trace.seed)
         pairs.setdefault(trace.arm, []).append(trace.seed)
         outcomes.setdefault(trace.arm, Counter())[trace.stop_reason] += 1
+        rule = _rule(trace)
         for step, row in zip(trace.steps, scores, strict=True):
             accepted = row[step.accepted]
             costs = [total((a.usage, *(v.usage for v in a.verdicts))) for a in step.attempts]
@@ -174,7 +175,7 @@ def from_traces(
                     "attempt": i,
                     "correct": _truth(score.correct),
                     "repeat": int(before is not None and _said(before) == _said(attempt)),
-                    "kept": best(step.attempts[: i + 1]),
+                    "kept": chosen(step.attempts[: i + 1], *rule)[0],
                     "tokens": costs[i].total,
                     "logprob": _real(attempt.logprob),
                     "log_p": _real(score.measures.get("log_p")),
@@ -193,6 +194,12 @@ def from_traces(
         episodes_of=pairs,
         outcomes=outcomes,
     )
+
+
+def _rule(trace: Trace) -> Rule:
+    """How the arm of a trace chose, as it was recorded."""
+    arm = (trace.configuration or {}).get("arm", {})
+    return arm.get("select", "first_pass"), arm.get("vote_lead", 1), arm.get("red_flag")
 
 
 def _arrays(columns: dict[str, list[Any]]) -> dict[str, Any]:

@@ -6,13 +6,18 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.errors import ModelError, ModelUnusable, UsageError
+from agent.errors import ModelError, ModelUnusable, UsageError, public
 from agent.types import Completion, Json, Question, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 Api = Literal["chat", "completions"]
+
+AT_ONE = (
+    "--logprobs with --temperature {temperature:g}: servers tell log-probabilities of temperature "
+    "1, which are not those that the answers are drawn by; leave one of the two out"
+)
 
 
 class OpenAIModel:
@@ -22,11 +27,12 @@ class OpenAIModel:
     base_url: of the server; default OPENAI_BASE_URL or OpenAI's own.
     api: `chat`, or `completions` for base models that continue a text.
     max_tokens: written per call at most.
-    logprobs: ask for log-probabilities; some servers refuse or ignore that.
+    logprobs: ask for log-probabilities; some servers refuse or ignore that. Most tell those of
+        temperature 1 whatever they sample by, so that any other is refused.
     retries: of the client library, on 408, 409, 429, 5xx and broken connections.
 
     The key comes from OPENAI_API_KEY; a server given by `base_url` may do without.
-    Raises `UsageError` where there is none.
+    Raises `UsageError` where there is none, and for `logprobs` at another temperature.
     """
 
     def __init__(
@@ -41,6 +47,8 @@ class OpenAIModel:
         retries: int = 2,
         timeout: float = 120.0,
     ) -> None:
+        if logprobs and temperature != 1:
+            raise UsageError(AT_ONE.format(temperature=temperature))
         if not name:
             raise UsageError("openai: needs a model name, as in openai:gpt-4o-mini")
         self.name = f"openai:{name}"
@@ -60,7 +68,7 @@ class OpenAIModel:
     def configuration(self) -> dict[str, Json]:
         """Settings that decide answers; never the key."""
         return {
-            "base_url": _without_credentials(self.base_url), "api": self._api,
+            "base_url": self.base_url and public(self.base_url), "api": self._api,
             "temperature": self._temperature, "max_tokens": self._max_tokens,
         }  # fmt: skip
 
@@ -79,7 +87,7 @@ class OpenAIModel:
             chat = self._api == "chat"
             completion = await (self._chat if chat else self._complete)(question, seed)
         except openai.APIConnectionError as error:
-            where = _without_credentials(self.base_url) or "the OpenAI server"
+            where = public(self.base_url or "the OpenAI server")
             reason = "no answer in time" if isinstance(error, openai.APITimeoutError) else (
                 f"can't connect: {error.__cause__ or error}")  # fmt: skip
             kind = ModelError if self._answered else ModelUnusable
@@ -168,12 +176,3 @@ def _usage(usage: Any) -> Usage:
         completion_tokens=usage.completion_tokens or 0,
         calls=1,
     )
-
-
-def _without_credentials(url: str | None) -> str | None:
-    if url is None:
-        return None
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

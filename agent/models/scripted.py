@@ -34,11 +34,15 @@ class ScriptedModel:
 
     @classmethod
     def from_file(cls, path: str) -> ScriptedModel:
-        """One reply a line."""
+        """One reply a line. Raises `UsageError` for a file that can't be read."""
+        if not path:
+            raise UsageError("scripted: needs a file, as in scripted:replies.txt")
         try:
             return cls(Path(path).read_text("utf-8").splitlines())
         except OSError as error:
             raise UsageError(f"script {path!r}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise UsageError(f"script {path!r} is not UTF-8: {error}") from None
 
     def configuration(self) -> dict[str, Json]:
         """How many replies it holds."""

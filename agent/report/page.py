@@ -9,20 +9,24 @@ import base64
 import gzip
 import json
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from agent.measure import Comparison, StepTable
-from agent.report.plots import Missing, Plot
-from agent.report.terminal import header, name, sheets
+from agent.report.drawing import Missing, Plot
+from agent.report.sheets import Sheet, missing, sheets
+from agent.report.terminal import header, name
 from agent.report.words import verdict
 from agent.types import Answer, Json, Question, Score, Step, Trace
 
 ASSETS = Path(__file__).with_name("assets")
+
+MOST_STRIPS = 3_000
+"""Episodes that the page draws; more than a browser likes to."""
 
 ROOM = 2_200_000
 """Characters of the page that the details of steps may take; later episodes go without."""
@@ -45,7 +49,8 @@ def page(
 
     title = _filled(title, comparison.horizon)
     order = {arm: i for i, arm in enumerate(comparison.arms)}
-    strips = sorted(_strips(table), key=lambda strip: order[strip["arm"]])
+    every = sorted(_strips(table), key=lambda strip: order[strip["arm"]])
+    strips = _first_of_each(every, MOST_STRIPS // max(1, len(order)))
     blobs, detailed, chess = _details(episodes, {(s["arm"], s["pair"]) for s in strips}, sketch)
     place = {(arm, pair): i for i, (arm, pair) in enumerate(detailed)}
     for strip in strips:
@@ -64,14 +69,17 @@ def page(
         first=tables[:2],
         others=tables[2:],
         plots=[p for p in figures if isinstance(p, Plot)],
-        missing=[m for m in figures if isinstance(m, Missing)],
+        undrawn=[m for m in figures if isinstance(m, Missing)],
+        missing=missing(comparison),
         data=_data_url,
         arms=comparison.arms,
-        episodes=len(strips),
+        episodes=len(every),
+        strips_shown=len(strips),
         detailed=len(detailed),
         strips=_packed(strips),
         blobs=blobs,
         symbols=_pieces() if chess else {},
+        plain=title["identity"]["model"].get("api") == "completions",
         style=(ASSETS / "page.css").read_text("utf-8"),
         script=(ASSETS / "page.js").read_text("utf-8"),
     )
@@ -88,13 +96,16 @@ def _filled(title: Json, horizon: int) -> Json:
 # -- tables -----------------------------------------------------------------------------------
 
 
-def _html(table: Table) -> dict[str, Any]:
-    """A terminal table as its title, headings and rows."""
+def _html(sheet: Sheet) -> dict[str, Any]:
+    """A table with the class of each of its columns."""
     return {
-        "title": " ".join(str(table.title).split()),
-        "columns": [(str(c.header), "number" if c.justify == "right" else "") for c in table.columns],
-        "rows": list(zip(*(list(c.cells) for c in table.columns), strict=True)),
-    }  # fmt: skip
+        "title": " ".join(sheet.title.split()),
+        "note": sheet.note,
+        "columns": [
+            (c, "" if i == 0 or c in sheet.texts else "number") for i, c in enumerate(sheet.columns)
+        ],
+        "rows": sheet.rows,
+    }
 
 
 def _data_url(text: str) -> str:
@@ -127,6 +138,16 @@ def _strips(table: StepTable) -> list[dict[str, Any]]:
         }
         for a, b in zip(first.tolist(), ends.tolist(), strict=True)
     ]
+
+
+def _first_of_each(strips: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    seen: Counter[str] = Counter()
+    out = []
+    for strip in strips:
+        seen[strip["arm"]] += 1
+        if seen[strip["arm"]] <= most:
+            out.append(strip)
+    return out
 
 
 def _runs(letters: Any) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 
 from agent.measure import Comparison, StepTable
 from agent.measure.power import Plan, Rates, detectable_effect, episodes_needed, from_rates, power
-from agent.measure.statistics import by_episode
+from agent.measure.statistics import Estimate, by_episode
+from agent.measure.votes import VotePlan
 
 LADDER = (10, 20, 40, 80, 160)
 
@@ -62,3 +63,27 @@ def _rates(table: StepTable, a: str, b: str) -> tuple[Rates | None, int]:
     pairs = np.intersect1d(sums[0][0], sums[1][0])
     columns = [x[np.searchsorted(known, pairs)] for known, *xs in sums for x in xs]
     return (from_rates(*columns) if len(pairs) > 1 else None), len(pairs)
+
+
+def votes(plan: VotePlan, steps: int, target: float, tokens: float) -> Iterator[str]:
+    """What a vote needs and costs, in words."""
+    yield f"{share(plan.valid)} answers have a vote; of those {share(plan.p)} are right"
+    if plan.lead is None or plan.votes_per_step is None or plan.whole is None:
+        yield "no lead is enough: a vote amplifies what is right more often than wrong"
+        return
+    yield (
+        f"{steps:,} steps, all right with probability {target:.0%}: first to be ahead by "
+        f"{plan.lead}, which gives {plan.whole:.2%}"
+    )
+    yield (
+        f"expected: {plan.votes_per_step:.2f} samples a step, {plan.votes_per_step * steps:,.0f} "
+        f"in all, {plan.votes_per_step * steps * tokens:,.0f} tokens at {tokens:.1f} a sample"
+    )
+
+
+def share(estimate: Estimate) -> str:
+    """A rate in per cent with its interval and its n."""
+    if estimate.value is None:
+        return "an unknown share"
+    interval = "" if estimate.low is None else f" [{estimate.low:.2%}..{estimate.high or 1:.2%}]"
+    return f"{estimate.value:.2%}{interval} of {estimate.n:,}"

@@ -26,6 +26,7 @@ def summarise(header: dict[str, Json], comparison: Comparison) -> dict[str, Any]
         "oracle_verifiers": header["oracle_verifiers"],
         "arms": {name: _arm(arm) for name, arm in figures["arms"].items()},
         "same_prompts": comparison.same_prompts,
+        "first_prompts": comparison.first_prompts,
         "primary": comparison.primary,
         "verdict": verdict(comparison, header["oracle_verifiers"]),
         "differences": figures["differences"],

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from agent.measure import Comparison
 from agent.measure.compare import ArmFigures, Contrast
 from agent.measure.statistics import Difference, Estimate
+from agent.report.cells import joined, percent, points
+from agent.report.sheets import likelihood_ratio
 
 
 def verdict(c: Comparison, oracle: Sequence[str] = ()) -> list[str]:
@@ -40,10 +42,11 @@ def primary(contrast: Contrast) -> str:
 
 def _difference(d: Difference, a: str, b: str) -> str:
     assert d.value is not None
-    figures = f"{100 * d.value:+.1f} points of error"
+    value, interval = points(d)
+    figures = f"{value} points of error"
     if d.low is None or d.high is None:
         return f"{figures} over {d.n} pairs; too few for an interval."
-    figures += f" [{100 * d.low:+.1f}..{100 * d.high:+.1f}]"
+    figures += f" {interval}"
     if d.p is not None:
         figures += ", p < .001" if d.p < 0.001 else f", p = {d.p:.3f}"
     figures += f", over {d.n} pairs"
@@ -57,7 +60,7 @@ def _arm(name: str, arm: ArmFigures) -> Iterator[str]:
     if rate.value is None:
         yield f"{name}: no step could be judged."
         return
-    yield f"{name}: {_percent(rate)} of {rate.n:,} accepted answers are wrong."
+    yield f"{name}: {_share(rate)} of {rate.n:,} accepted answers are wrong."
     yield _growth(arm)
     yield _claim(arm)
     if arm.correction is not None:
@@ -74,13 +77,15 @@ def _growth(arm: ArmFigures) -> str:
     words = {
         "rising": "The error rises from step to step",
         "falling": "The error falls from step to step",
-        "flat": "The error does not depend on the step",
-        "undecided": "Whether the error grows is undecided",
+        "flat": "The error is flat over the steps",
+        "undecided": f"Whether the error grows is undecided, {g.reason}",
     }
     text = f"{words[g.word]} ({slope} log-hazard per 10 steps)."
-    frailty = arm.models.frailty
-    if g.word == "falling" and frailty.p is not None and frailty.p < 0.05:
-        text += " Episodes differ in difficulty, which alone makes a first-error hazard fall."
+    if g.word == "falling":
+        text += (
+            " Episodes of differing difficulty alone make a first-error hazard fall: of such "
+            f"frailty, beta-geometric against geometric, {likelihood_ratio(arm.models.frailty)}."
+        )
     return text
 
 
@@ -94,8 +99,8 @@ def _correction(arm: ArmFigures) -> str:
     if c.word == "not enough data":
         return "Whether correction pays can't be told yet."
     return (
-        f"Correction is a {c.word}: it mends {_percent(c.mended)} of wrong first attempts and "
-        f"breaks {_percent(c.broken)} of right ones."
+        f"Correction is a {c.word}: it mends {_share(c.mended)} of wrong first attempts and "
+        f"breaks {_share(c.broken)} of right ones."
     )
 
 
@@ -110,10 +115,5 @@ def _infrastructure(c: Comparison) -> Iterator[str]:
         yield f"Steps that nobody could judge are in no rate: {parts}."
 
 
-def _percent(e: Estimate) -> str:
-    if e.value is None:
-        return "an unknown share"
-    text = f"{100 * e.value:.1f} %"
-    if e.low is not None and e.high is not None:
-        text += f" [{100 * e.low:.1f}..{100 * e.high:.1f}]"
-    return text
+def _share(e: Estimate) -> str:
+    return "an unknown share" if e.value is None else joined(*percent(e))

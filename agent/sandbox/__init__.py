@@ -2,5 +2,6 @@
 
 from agent.sandbox.jobs import Limits, Outcome, Result, Tests
 from agent.sandbox.pool import Sandbox
+from agent.sandbox.runner import Runner, configure, runner
 
-__all__ = ["Limits", "Outcome", "Result", "Sandbox", "Tests"]
+__all__ = ["Limits", "Outcome", "Result", "Runner", "Sandbox", "Tests", "configure", "runner"]

@@ -29,26 +29,32 @@ def limit_of(said: dict[str, Any]) -> Limit | None:
     return None
 
 
+_KINDS = {"assertion": "wrong_answer", "test": "wrong_answer", "raised": "exception",
+          "data": "not_data"}  # fmt: skip
+
+
+def failure_of(said: dict[str, Any], limit: Limit | None) -> str | None:
+    """The kind of the first failure, in a word."""
+    if said["outcome"] != "fail":
+        return None
+    if limit:
+        return f"limit_{limit}"
+    first: dict[str, Any] = next(iter(said["failures"]), {"kind": "test"})
+    syntax = "SyntaxError" in first.get("classes", []) and not said["tests"]
+    return "syntax" if syntax else _KINDS.get(first["kind"], first["kind"])
+
+
 def critique(
     said: dict[str, Any], program: str, tests: Tests, limit: Limit | None, limits: Limits
 ) -> str:
     """One or two sentences about the first failing test; of hidden tests only how many fail."""
     if said["outcome"] != "fail":
         return ""
-    count = _count(said)
-    if tests.hidden:
-        return count if said["tests"] else "The hidden tests can't be run with this program."
-    if not said["failures"]:
-        return count
-    first = said["failures"][0]
-    told = _limit(limit, limits) or _told(first, program)
-    more = f" {count}" if said["tests"] > 1 else ""
-    return _cut(told, BUDGET - len(more)) + more
-
-
-def _count(said: dict[str, Any]) -> str:
-    failed = said["tests"] - said["passed"] - said["skipped"]
-    return f"{failed} of {said['tests']} tests fail."
+    if tests.hidden or not said["failures"]:
+        if not said["tests"]:
+            return "The hidden tests can't be run with this program."
+        return f"{said['tests'] - said['passed']} of {said['tests']} hidden tests fail."
+    return _cut(_limit(limit, limits) or _told(said["failures"][0], program), BUDGET)
 
 
 def _limit(limit: Limit | None, limits: Limits) -> str:
@@ -67,9 +73,9 @@ def _told(failure: dict[str, Any], program: str) -> str:
     if kind == "assertion":
         return _assertion(failure, call)
     if kind == "raised":
-        return f"{_start(call)} raised {failure['message']}{_where(failure['lines'], program)}."
+        return f"{_start(call)} raises {failure['message']}{_where(failure['lines'], program)}."
     if kind == "died":
-        return f"{_start(call)} ended the process."
+        return f"{_start(call)} ends the process."
     if kind == "data":
         return f"{_start(call)} can't be judged: {failure['message']}."
     if kind == "missing":
@@ -80,9 +86,9 @@ def _told(failure: dict[str, Any], program: str) -> str:
 def _assertion(failure: dict[str, Any], call: str) -> str:
     got, expected, operator = failure["got"], failure["expected"], failure["operator"]
     if operator == "prints":
-        return f"{_start(call)} should print {expected}, not {got}."
+        return f"{_start(call)} should print {expected}, got {got}."
     if failure["direct"] and operator == "==":
-        return f"{call} should be {expected}, not {got}."
+        return f"{call} should be {expected}, got {got}."
     if operator:
         last = f"; the last call was {call}" if call and not failure["direct"] else ""
         return f"`{failure['text']}` does not hold: {got} against {expected}{last}."
@@ -96,11 +102,11 @@ def _start(text: str) -> str:
 
 
 def _where(lines: list[int], program: str) -> str:
-    """The line of the program that raised it."""
+    """The lines of the program on the way to it, the last ones."""
     source = program.splitlines()
-    if not lines or not 0 < lines[-1] <= len(source):
-        return ""
-    return f" in line {lines[-1]}, `{source[lines[-1] - 1].strip()[:120]}`"
+    there = [n for n in lines if 0 < n <= len(source)]
+    told = [f"line {n}, `{source[n - 1].strip()[:120]}`" for n in dict.fromkeys(there)]
+    return f" in {', then '.join(told)}" if told else ""
 
 
 def _cut(text: str, most: int) -> str:

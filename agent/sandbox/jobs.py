@@ -90,6 +90,8 @@ class Result(Frozen):
     """See `Outcome`."""
     critique: str = ""
     """What a model can be told of a failure: the first failing test, cut to a budget."""
+    got: str = ""
+    """What the program gave at the first failure, as `repr` and cut; of hidden tests nothing."""
     reason: str = ""
     """Why it is void or an error."""
     tests: int = 0
@@ -100,6 +102,9 @@ class Result(Frozen):
     """Comparisons that the program's own special methods decided."""
     limit: Limit | None = None
     """The limit that was hit."""
+    failure: str | None = None
+    """The kind of the first failure: `wrong_answer`, `exception`, `syntax`, `missing`, `died`,
+    `not_data`, or `limit_` and the limit."""
     isolation: str
     """The level of the box."""
     seconds: float

@@ -6,6 +6,8 @@ with any change of a character.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import chess
 
 VERSION = 1
@@ -46,48 +48,84 @@ RECALL = (
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
+def system(style: str) -> str:
+    """What a chat model is told before anything else."""
+    return ALPHAZERO if style == "alphazero" else SYSTEM
+
+
+def chat(style: str, board: chess.Board, start: str, texts: Sequence[str], opponent: str) -> str:
+    """What a chat model is asked on `board`, after the moves `texts` from the FEN `start`."""
+    if style == "alphazero":
+        last = texts[-1] if texts else "(you begin)"
+        return SEED.format(opponent=opponent, last=last, moves=" ".join(texts))
+    form = {"fen": FEN, "history": HISTORY, "ascii": ASCII, "words": WORDS, "recall": RECALL}
+    drawn = in_words(board) if style == "words" else str(board)
+    return form.get(style, PGN).format(
+        movetext=movetext(start, texts), fen=board.fen(), board=drawn, side=side(board)
+    )
+
+
+def plain(style: str, board: chess.Board, start: str, texts: Sequence[str]) -> str:
+    """The text that a base model continues: the record of the game, or the position alone."""
+    if style == "fen":
+        return f"FEN: {board.fen()}\nA legal move for {side(board)}:"
+    if style in ("ascii", "words"):
+        drawn = str(board) if style == "ascii" else in_words(board)
+        return f"{drawn}\n\nA legal move for {side(board)}:"
+    return movetext(start, texts)
+
+
 def side(board: chess.Board) -> str:
     """`White` or `Black`, whoever is to move."""
     return "White" if board.turn else "Black"
 
 
-def in_words(board: chess.Board) -> str:
-    """The board rank by rank in words.
+def in_words(board: chess.BaseBoard, *, squares: bool = False) -> str:
+    """The board rank by rank in words; with `squares`, empty ones are counted in digits and named.
 
-    >>> in_words(chess.Board("3R2k1/8/8/8/8/8/8/K7 w - - 0 1")).splitlines()[0]
+    >>> board = chess.Board("3R2k1/8/8/8/8/8/8/K7 w - - 0 1")
+    >>> in_words(board).splitlines()[0]
     'Rank 8: three empty squares, then a white rook R on d8, two empty squares, then a black king k on g8, one empty square.'
+    >>> in_words(board, squares=True).splitlines()[0][:62]
+    'Rank 8: 3 empty squares on a8 b8 c8, then a white rook R on d8'
     """
+    empty = _empty_squares if squares else _empty
     return "\n".join(
-        f"Rank {rank + 1}: {_rank_in_words(board, rank)}." for rank in range(7, -1, -1)
+        f"Rank {rank + 1}: {_rank_in_words(board, rank, empty)}." for rank in range(7, -1, -1)
     )
 
 
-def _rank_in_words(board: chess.Board, rank: int) -> str:
+def _rank_in_words(
+    board: chess.BaseBoard, rank: int, tell_empty: Callable[[Sequence[str]], str]
+) -> str:
     parts: list[str] = []
-    empty = 0
+    empty: list[str] = []
     for file in range(8):
+        square = chess.square_name(chess.square(file, rank))
         piece = board.piece_at(chess.square(file, rank))
         if piece is None:
-            empty += 1
+            empty.append(square)
             continue
         if empty:
-            parts.append(_empty(empty))
-        colour = "white" if piece.color else "black"
-        name = chess.piece_name(piece.piece_type)
+            parts.append(tell_empty(empty))
+        name = f"{chess.COLOR_NAMES[piece.color]} {chess.piece_name(piece.piece_type)}"
         then = "then " if empty else ""
-        square = chess.square_name(chess.square(file, rank))
-        parts.append(f"{then}a {colour} {name} {piece.symbol()} on {square}")
-        empty = 0
+        parts.append(f"{then}a {name} {piece.symbol()} on {square}")
+        empty = []
     if empty:
-        parts.append(_empty(empty))
+        parts.append(tell_empty(empty))
     return ", ".join(parts)
 
 
-def _empty(count: int) -> str:
-    return f"{_NUMBERS[count]} empty square{'s' if count > 1 else ''}"
+def _empty(squares: Sequence[str]) -> str:
+    return f"{_NUMBERS[len(squares)]} empty square{'s' if len(squares) > 1 else ''}"
 
 
-def movetext(start: str, moves: list[str]) -> str:
+def _empty_squares(squares: Sequence[str]) -> str:
+    return f"{len(squares)} empty square{'s' if len(squares) > 1 else ''} on {' '.join(squares)}"
+
+
+def movetext(start: str, moves: Sequence[str]) -> str:
     """Numbered moves from the position `start`, ending where the next move is to be written.
 
     >>> movetext(chess.STARTING_FEN, ["e4", "e5"])

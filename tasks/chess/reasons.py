@@ -125,7 +125,7 @@ class Intent:
         """No piece of that kind where the move says it comes from."""
         board, turn = self.board, self.board.turn
         assert self.kind is not None
-        what, target = chess.piece_name(self.kind), chess.square_name(self.target)
+        what = chess.piece_name(self.kind)
         rivals = [
             s
             for s in board.pieces(self.kind, not turn)
@@ -147,7 +147,7 @@ class Intent:
             where = f" on rank {self.rank + 1}"
         else:
             where = ""
-        return "no_such_piece", f"{_side(turn)} has no {what}{where}", (target,)
+        return "no_such_piece", f"{_side(turn)} has no {what}{where}", ()
 
     def _would_reach(self, square: int, color: chess.Color) -> bool:
         other = self.board.copy(stack=False)

@@ -60,12 +60,22 @@ _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\u20
 _ROUND = "0oO\u041e\u043e\u039f\u03bf"
 _CASTLE = re.compile(rf"^([{_ROUND}])-?([{_ROUND}])(-?([{_ROUND}]))?([+#]*)$")
 _CASTLE_WORDS = re.compile(
-    r"^castles?(?:[ -](king|queen)[ -]?side|[ -](short|long))?([+#]*)$", re.IGNORECASE
+    r"^cast(?:le|les|ling)(?:[ -](king|queen)[ -]?side|[ -](short|long))?([+#]*)$", re.IGNORECASE
 )
 _SAN = re.compile(
     r"^(?P<piece>[KQRBNP])?(?P<file>[a-h])?(?P<rank>[1-8])?(?P<mark>[x\-:])?(?P<to>[a-h][1-8])"
     r"(?:=?(?P<promotion>[QRBNKPqrbnkp]))?(?P<check>[+#]*)$"
 )
+MOVE_NUMBER = re.compile(r"^(\d+)?\s*((?:[.\u2026]\s*)+)(?=\S)")
+"""A number with its dots, or Black's dots alone, before a move."""
+
+_QUOTED = re.compile(
+    r"^(?:\*\*|__|[`'\"*_$(\[\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u2039])(.+?)"
+    r"(?:\*\*|__|[`'\"*_$)\]\u201c\u201d\u2018\u2019\u00bb\u203a])$"
+)
+_TEX = re.compile(r"^\\(?:(?:boxed|text|mathrm|mathbf)\{(.*)\}|\((.*)\\\))$")
+_ANNOTATIONS = re.compile(r"(?:\s*(?:e\.?p\.?|\$\d+|[!?]+|[.,;]))+$")
+_PROMOTED = re.compile(r"(?<=[18])(?:\(([QRBNqrbn])\)|/([QRBNqrbn]))")
 _LETTERS = {"K": chess.KING, "Q": chess.QUEEN, "R": chess.ROOK,
             "B": chess.BISHOP, "N": chess.KNIGHT, "P": chess.PAWN}  # fmt: skip
 
@@ -107,42 +117,49 @@ def read_move(board: chess.Board, text: str) -> Reading:
 def _undress(board: chess.Board, text: str) -> tuple[str, tuple[str, ...]]:
     """Take off what is not the move; the notes say what was taken off."""
     notes: list[str] = []
-    core = unicodedata.normalize("NFKC", text)
-    core = "".join(c for c in core if unicodedata.category(c) != "Cf").strip()
-    if core != text.strip():
-        notes.append("unicode")
-    plain = core.translate(_DASHES)
-    if plain != core:
-        notes.append("dash")
-        core = plain
+    core = text.strip()
+
+    def become(bare: str, note: str) -> None:
+        nonlocal core
+        if bare != core:
+            notes.append(note)
+            core = bare
+
+    become(_without_invisible(unicodedata.normalize("NFKC", core)), "unicode")
+    become(core.translate(_DASHES), "dash")
     if core in _NULL:
         return core, ()
-    while True:
-        bare = re.sub(r"^\\boxed\{(.*)\}$", r"\1", core)
-        bare = re.sub(r"^(\*\*|__|[`'\"*_$(\[])(.+?)(\*\*|__|[`'\"*_$)\]])$", r"\2", bare).strip()
-        if bare == core:
-            break
-        core = bare
-        notes.append("wrapped")
-    number = re.match(r"^(\d+)\s*(\.{1,3}|\u2026)\s*(?=\S)", core)
+    become(_unwrapped(core), "wrapped")
+    number = MOVE_NUMBER.match(core)
     if number:
-        core = core[number.end() :]
-        white = len(number[2]) == 1 and number[2] != "\u2026"
-        right = int(number[1]) == board.fullmove_number and white == board.turn
-        notes.append("move number" if right else "wrong move number")
-    annotated = re.sub(r"(\s*(e\.?p\.?|\$\d+|[!?]+|\.))+$", "", core).strip()
-    if annotated and annotated != core:
-        # An en-passant mark and a full stop say nothing false; they are only not standard.
-        notes.append("annotation")
-        core = annotated
-    if re.search(r"[+#]{2,}$", core):
-        core = core.rstrip("+#") + ("#" if core.endswith("#") else "+")
-        notes.append("annotation")
-    promoted = re.sub(r"(?<=[18])(?:\(([QRBNqrbn])\)|/([QRBNqrbn]))", r"=\1\2", core)
-    if promoted != core:
-        notes.append("promotion")
-        core = promoted
+        due = _is_due(board, number)
+        become(core[number.end() :], "move number" if due else "wrong move number")
+        become(_unwrapped(core), "wrapped")
+    # An en-passant mark and a full stop say nothing false; they are only not standard.
+    become(_ANNOTATIONS.sub("", core).strip() or core, "annotation")
+    become(re.sub(r"[+#]+([+#])$", r"\1", core), "annotation")
+    become(_PROMOTED.sub(r"=\1\2", core), "promotion")
     return core, tuple(dict.fromkeys(notes))
+
+
+def _without_invisible(text: str) -> str:
+    return "".join(c for c in text if unicodedata.category(c) != "Cf").strip()
+
+
+def _unwrapped(text: str) -> str:
+    """`text` without the quotes, stars, brackets and TeX around it."""
+    while True:
+        bare = _TEX.sub(lambda m: m[1] or m[2] or "", text)
+        bare = _QUOTED.sub(r"\1", bare).strip()
+        if bare == text:
+            return bare
+        text = bare
+
+
+def _is_due(board: chess.Board, number: re.Match[str]) -> bool:
+    """Whether a move number is the one of this turn; more than one dot says that Black moves."""
+    whose = (number[2].count(".") == 1) == board.turn
+    return whose and number[1] in (None, str(board.fullmove_number))
 
 
 def _match(board: chess.Board, core: str) -> tuple[re.Match[str] | None, tuple[str, ...]]:

@@ -10,7 +10,6 @@ import math
 import random
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import chess
@@ -19,62 +18,14 @@ import chess.pgn
 from agent.errors import ParseFailure, UsageError
 from agent.types import AfterError, Answer, Frozen, Json, Message, Question, Score
 from tasks.chess import engine, prompts
-from tasks.chess.rules import long_algebraic, read_move
+from tasks.chess.rules import MOVE_NUMBER, long_algebraic, read_move
+from tasks.chess.starts import random_opening, replayed, starts
 
 Side = Literal["white", "black", "both"]
 
-#: The game of the discussion, up to the move to which GPT-4 gave three illegal answers.
-SEED_GAME = [
-    "d4",
-    "Nf6",
-    "c4",
-    "e6",
-    "Nf3",
-    "d5",
-    "e3",
-    "Be7",
-    "h3",
-    "O-O",
-    "Nbd2",
-    "Nc6",
-    "b3",
-    "b6",
-    "Bb2",
-    "Bb7",
-    "cxd5",
-    "Nxd5",
-    "Bc4",
-    "Na5",
-    "Be2",
-    "c5",
-    "O-O",
-    "Rc8",
-    "Bd3",
-    "h6",
-    "Ne5",
-    "Nc6",
-    "Nxc6",
-    "Bxc6",
-    "Qg4",
-    "Nf6",
-    "Qe2",
-    "Qd7",
-    "Nf3",
-    "Rfd8",
-    "Ne5",
-    "Qb7",
-    "dxc5",
-    "Bxc5",
-    "Ba6",
-    "Qa8",
-    "Bxc8",
-    "Rxc8",
-    "Nxc6",
-    "Qxc6",
-    "Rfd1",
-    "Rcd8",
-    "Rxd8+",
-]
+_CASTLING = re.compile(
+    r"castl(?:e|es|ing)\b(?:[ -](?:king|queen)[ -]?side\b|[ -](?:short|long)\b)?", re.IGNORECASE
+)
 
 QUALITY_NODES = 400
 """Enough to see what a move hangs, at about two milliseconds a position."""
@@ -108,6 +59,7 @@ class Chess:
     name = "chess"
     verifiers: Sequence[str] = ("chess-legality",)
     oracle_verifiers: Sequence[str] = ("chess-legality",)
+    styles: Sequence[str] = prompts.STYLES
 
     def __init__(
         self,
@@ -128,7 +80,8 @@ class Chess:
         horizon: answers of the model in an episode.
         start: `initial`, `random` or `random:PLIES`, `seed`, a FEN, a PGN file or
             `FILE.pgn:PLIES`.
-        side: `white`, `black` or `both`; default both against itself, else who is to move.
+        side: `white`, `black` or `both`; default both against itself or a replayed game, else
+            white.
         opponent: `self`, `random`, `stockfish`, or `replay` (the board follows `replay`,
             moves in SAN or a PGN file, whatever the model answers).
         style: one of `prompts.STYLES`.
@@ -147,6 +100,10 @@ class Chess:
             raise UsageError(
                 f"side {side!r} needs an opponent: random, stockfish or replay, not 'self'"
             )
+        if opponent in ("random", "stockfish") and side == "both":
+            raise UsageError(
+                f"side 'both' leaves opponent {opponent!r} nothing to move: white or black"
+            )
         self.horizon, self.style, self.opponent = horizon, style, opponent
         self.side: Side = side or ("both" if opponent in ("self", "replay") else "white")
         self.start_option, self.replay_option = start, replay
@@ -154,8 +111,8 @@ class Chess:
             quality_nodes = QUALITY_NODES if engine.find() else 0
         self.quality_nodes, self.engine_nodes = quality_nodes, engine_nodes
         self.engine_lines, self.engine_spread = engine_lines, engine_spread
-        self._starts = _starts(start)
-        self._replay = _replay_moves(replay, self._starts) if replay else []
+        self._starts = starts(start)
+        self._replay = replayed(replay, self._starts) if replay else []
         needs_engine = opponent == "stockfish" or self.quality_nodes > 0
         self._engine = engine.Stockfish() if needs_engine else None
 
@@ -176,7 +133,7 @@ class Chess:
         fen, moves = self._starts[seed % len(self._starts)]
         board = chess.Board(fen)
         state = ChessState(seed=seed, start=fen, fen=fen)
-        for uci in moves if moves is not None else _random_opening(fen, self.start_option, seed):
+        for uci in moves if moves is not None else random_opening(fen, self.start_option, seed):
             move = chess.Move.from_uci(uci)
             state = self._play(state, board, move)
         return self._opponent_moves(self._ended(state, board), board)
@@ -188,29 +145,36 @@ class Chess:
             "fen": state.fen, "start": state.start, "moves": list(state.moves),
             "style": self.style,
         }  # fmt: skip
-        movetext = prompts.movetext(state.start, list(state.texts))
+        opponent = "Stockfish" if self.opponent == "stockfish" else "Opponent"
         return Question(
             messages=(
-                Message(role="system", content=_system(self.style)),
-                Message(role="user", content=self._ask(state, board, movetext)),
+                Message(role="system", content=prompts.system(self.style)),
+                Message(
+                    role="user",
+                    content=prompts.chat(self.style, board, state.start, state.texts, opponent),
+                ),
             ),
-            prefix=self._prefix(board, movetext),
+            prefix=prompts.plain(self.style, board, state.start, state.texts),
             state=snapshot,
             aside=" {{critique}}",
         )
 
     def parse(self, text: str, state: ChessState) -> str:
         """The move: after the last `Move:`, else a text that begins with a move."""
-        tagged = re.findall(r"\bmove\s*:[\s*_`]*(.*)", text, re.IGNORECASE)
-        found = tagged[-1].strip() if tagged else text.strip()
-        found = re.sub(r"^\**\s*(?:\d+\s*(?:\.{1,3}|\u2026)\s+)", "", found)
+        tagged = re.findall(r"\bmove[\s*_`]*:[\s*_`]*(.*)", text, re.IGNORECASE)
+        found = tagged[-1].strip() if tagged else text.strip().lstrip("*")
+        number = MOVE_NUMBER.match(found)
+        # It stays with its move: a wrong one is a sign of a lost state.
+        numbered = "".join(number[0].split()) if number else ""
+        found = found[number.end() :] if number else found
+        castling = _CASTLING.match(found)
+        if castling:
+            return numbered + castling[0]
         words = found.split()
         if not words:
             raise ParseFailure("There is no move in the answer. End with a line `Move: `.")
-        if words[0].lower() in ("castle", "castles", "castling"):
-            return " ".join(words[:2]).rstrip(".,;")
         if tagged or len(words) == 1 or _is_move_like(words[0]):
-            return words[0].rstrip(",;*_`")
+            return numbered + words[0].rstrip(",;*_`")
         raise ParseFailure("No move could be found in the answer. End with a line `Move: `.")
 
     def advance(self, state: ChessState, answer: Answer, after_error: AfterError) -> ChessState:
@@ -218,7 +182,7 @@ class Chess:
         board = chess.Board(state.fen)
         move = None if answer is None else read_move(board, str(answer)).move
         legal = move is not None
-        shown = None if legal or answer is None else str(answer)
+        shown = None if legal or answer is None else MOVE_NUMBER.sub("", str(answer))
         if not legal and after_error == "stop":
             return state.model_copy(update={"ended": "first error", "answered": state.answered + 1})
         if self.opponent == "replay":
@@ -297,15 +261,13 @@ class Chess:
 
     def sketch(self, question: Question, answer: Answer) -> Json:
         """What the report draws: the position and the answer's squares as far as it names them."""
-        board = chess.Board(question.state["fen"])
-        text = "" if answer is None else str(answer)
-        move = read_move(board, text).move
+        fen, text = question.state["fen"], "" if answer is None else str(answer)
         squares = re.findall(r"[a-h][1-8]", text)
         start = squares[-2] if len(squares) > 1 else None
         end = squares[-1] if squares else None
-        if move is not None:
+        if start is None and (move := read_move(chess.Board(fen), text).move) is not None:
             start, end = (chess.square_name(s) for s in (move.from_square, move.to_square))
-        return {"kind": "chess", "fen": question.state["fen"], "from": start, "to": end}
+        return {"kind": "chess", "fen": fen, "from": start, "to": end}
 
     def with_errors(self, state: ChessState, share: float) -> ChessState:
         """The game as it was, told with that share of its moves replaced by illegal ones.
@@ -382,38 +344,6 @@ class Chess:
             )
         return rng.choice(sorted(board.legal_moves, key=lambda m: m.uci()))
 
-    def _ask(self, state: ChessState, board: chess.Board, movetext: str) -> str:
-        side = prompts.side(board)
-        if self.style == "fen":
-            return prompts.FEN.format(fen=state.fen, side=side)
-        if self.style == "history":
-            return prompts.HISTORY.format(movetext=movetext, fen=state.fen, side=side)
-        if self.style == "ascii":
-            return prompts.ASCII.format(board=board, side=side)
-        if self.style == "words":
-            return prompts.WORDS.format(board=prompts.in_words(board), side=side)
-        if self.style == "alphazero":
-            last = state.texts[-1] if state.texts else "(you begin)"
-            name = "Stockfish" if self.opponent == "stockfish" else "Opponent"
-            return prompts.SEED.format(opponent=name, last=last, moves=" ".join(state.texts))
-        if self.style == "recall":
-            return prompts.RECALL.format(movetext=movetext, side=side)
-        return prompts.PGN.format(movetext=movetext, side=side)
-
-    def _prefix(self, board: chess.Board, movetext: str) -> str:
-        side = prompts.side(board)
-        if self.style == "fen":
-            return f"FEN: {board.fen()}\nA legal move for {side}:"
-        if self.style == "ascii":
-            return f"{board}\n\nA legal move for {side}:"
-        if self.style == "words":
-            return f"{prompts.in_words(board)}\n\nA legal move for {side}:"
-        return movetext
-
-
-def _system(style: str) -> str:
-    return prompts.ALPHAZERO if style == "alphazero" else prompts.SYSTEM
-
 
 def _is_move_like(word: str) -> bool:
     return bool(re.match(r"^[\W_]*([KQRBNP]?[a-h]?[1-8]?[x-]?[a-h][1-8]|[O0][-\u2013][O0])", word))
@@ -422,88 +352,3 @@ def _is_move_like(word: str) -> bool:
 def _choice(option: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise UsageError(f"{option} {value!r} is not one of: {', '.join(known)}")
-
-
-def _random_opening(fen: str, option: str, seed: int) -> list[str]:
-    """Seeded random legal moves that leave a game to be played."""
-    plies = int(option.partition(":")[2] or 4)
-    for retry in range(100):
-        rng = random.Random(f"opening:{seed}:{retry}")
-        board = chess.Board(fen)
-        while len(board.move_stack) < plies and not board.is_game_over():
-            board.push(rng.choice(sorted(board.legal_moves, key=lambda m: m.uci())))
-        if not board.is_game_over():
-            return [m.uci() for m in board.move_stack]
-    raise UsageError(f"start {option!r}: no random opening of {plies} plies leaves a game")
-
-
-def _starts(option: str) -> list[tuple[str, list[str] | None]]:
-    """(FEN, moves in UCI) of every starting point; moves None: a random opening of the seed."""
-    if option == "initial":
-        return [(chess.STARTING_FEN, [])]
-    if re.fullmatch(r"random(:\d{1,3})?", option):
-        return [(chess.STARTING_FEN, None)]
-    if option == "seed":
-        board = chess.Board()
-        return [(chess.STARTING_FEN, [board.push_san(san).uci() for san in SEED_GAME])]
-    file, _, plies = option.partition(".pgn:")
-    if plies or option.endswith(".pgn"):
-        path = Path(file + ".pgn" if plies else option)
-        return [(fen, moves[: int(plies)] if plies.isdigit() else moves)
-                for fen, moves in _pgn_games(path)]  # fmt: skip
-    if option.count("/") != 7:
-        raise UsageError(
-            f"start {option!r} is not initial, random, random:PLIES, seed, a FEN or a PGN file"
-        )
-    try:
-        board = chess.Board(option)
-    except ValueError as error:
-        raise UsageError(f"start {option!r} is not a FEN: {error}") from None
-    if not board.is_valid():
-        raise UsageError(f"start {option!r} is not a possible position: {board.status()!r}")
-    if board.is_game_over():
-        raise UsageError(f"start {option!r}: the game is over in this position")
-    return [(board.fen(), [])]
-
-
-def _pgn_games(path: Path) -> list[tuple[str, list[str]]]:
-    """Every game of a PGN file. Raises `UsageError` where there is none or one is broken."""
-    try:
-        file = path.open(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise UsageError(f"PGN file {str(path)!r}: {error.strerror}") from None
-    games: list[tuple[str, list[str]]] = []
-    with file:
-        while (game := chess.pgn.read_game(file)) is not None:
-            if game.errors:
-                raise UsageError(f"PGN file {str(path)!r}, game {len(games) + 1}: {game.errors[0]}")
-            moves = [m.uci() for m in game.mainline_moves()]
-            if moves or "FEN" in game.headers:
-                games.append((game.board().fen(), moves))
-    if not games:
-        raise UsageError(f"PGN file {str(path)!r} holds no game")
-    return games
-
-
-def _replay_moves(replay: str, starts: list[tuple[str, list[str] | None]]) -> list[str]:
-    """The whole game to follow, in UCI, from where the record begins."""
-    fen, before = starts[0]
-    if before is None:
-        raise UsageError("a replayed game needs a fixed start: initial, seed, a FEN or a PGN file")
-    if replay.endswith(".pgn"):
-        pgn_fen, moves = _pgn_games(Path(replay))[0]
-        if pgn_fen != fen or moves[: len(before)] != before:
-            raise UsageError(f"replay {replay!r} does not begin with the moves of the start")
-        return moves
-    board = chess.Board(fen)
-    for uci in before:
-        board.push_uci(uci)
-    played = list(before)
-    for word in replay.split():
-        if re.fullmatch(r"\d+\.+|\*|1-0|0-1|1/2-1/2", word):
-            continue
-        try:
-            played.append(board.push_san(re.sub(r"^\d+\.+", "", word)).uci())
-        except ValueError:
-            raise UsageError(f"replay: {word!r} is not legal after {len(played)} moves") from None
-    return played

@@ -390,6 +390,26 @@ def decode_move(first: int, second: int) -> str | None:
     return f"{letter}{source}{target}{promotion}"
 
 
+class Move:
+    """The form of an answer: one move, or the word that stands in its place."""
+
+    def barred(self, position: int) -> Sequence[int]:
+        """A move begins a new word, so what only continues the last one can't begin it."""
+        return CONTINUATIONS if position == 0 else ()
+
+    def ended(self, written: Sequence[int]) -> bool:
+        """After the square it goes to, or at once where no piece was named."""
+        return len(written) == 2 or not FROM <= written[0] < TO
+
+    def text(self, written: Sequence[int]) -> str:
+        """In long algebraic notation; tokens that spell no move by their names."""
+        move = decode_move(written[0], written[1]) if len(written) == 2 else None
+        return move or " ".join(VOCABULARY[i] for i in written)
+
+
+MOVE = Move()
+
+
 def describe(ids: Sequence[int]) -> str:
     """The tokens in words, for people who look inside."""
     return " ".join(VOCABULARY[i] for i in ids)

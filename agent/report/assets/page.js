@@ -64,6 +64,18 @@
     return make("div", { class: "strip" }, make("span", { title: name }, name), svg);
   }
 
+  // Steps along the strips: a mark every 10, or 100, ...
+  function axis(longest) {
+    const every = 10 ** Math.max(0, Math.ceil(Math.log10(longest / 12)));
+    const marks = make("div");
+    for (let at = every; at <= longest; at += every) {
+      const mark = make("b", {}, String(at));
+      mark.style.left = `${(100 * (at - 0.5)) / longest}%`;
+      marks.append(mark);
+    }
+    return make("div", { class: "strip axis", "aria-hidden": "true" }, make("span", {}, "step"), marks);
+  }
+
   async function strips() {
     const episodes = await unpacked(byId("strips"));
     const place = byId("episodes");
@@ -72,7 +84,7 @@
     const arms = [...new Set(episodes.map((e) => e.arm))];
     for (const arm of arms) {
       const own = episodes.filter((e) => e.arm === arm);
-      place.append(make("h3", { class: "arm" }, arm), ...own.map((e) => strip(e, parts.get(e), longest)));
+      place.append(make("h3", { class: "arm" }, arm), ...own.map((e) => strip(e, parts.get(e), longest)), axis(longest));
     }
   }
 

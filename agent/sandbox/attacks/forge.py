@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agent.sandbox.attacks.case import OPEN, PLUS_ONE, Attack
 from agent.sandbox.jobs import Tests
 
@@ -63,12 +65,12 @@ def write(*messages):
 '''
 
 
-def _plain(name: str, program: str, tests: Tests = PLUS_ONE, *, together: bool = False) -> Attack:
-    return Attack("forge", name, program, tests, together=together)
+def _plain(name: str, program: str, tests: Tests = PLUS_ONE, **more: Any) -> Attack:
+    return Attack("forge", name, program, tests, **more)
 
 
-def _frames(name: str, program: str, tests: Tests = PLUS_ONE, *, together: bool = False) -> Attack:
-    return Attack("forge", name, _LINK + program, tests, together=together)
+def _frames(name: str, program: str, tests: Tests = PLUS_ONE, **more: Any) -> Attack:
+    return Attack("forge", name, _LINK + program, tests, **more)
 
 
 def _raises(name: str, raised: str, tests: Tests) -> Attack:
@@ -76,11 +78,9 @@ def _raises(name: str, raised: str, tests: Tests) -> Attack:
 
 
 def _returns(
-    name: str, body: str, made: str = "Lie(x)", tests: Tests = PLUS_ONE, *, together: bool = False
+    name: str, body: str, made: str = "Lie(x)", tests: Tests = PLUS_ONE, **more: Any
 ) -> Attack:
-    return _plain(
-        f"returns {name}", f"{body}\n\ndef f(x):\n    return {made}\n", tests, together=together
-    )
+    return _plain(f"returns {name}", f"{body}\n\ndef f(x):\n    return {made}\n", tests, **more)
 
 
 FORGERIES: list[Attack] = [

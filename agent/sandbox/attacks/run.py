@@ -14,14 +14,18 @@ from agent.sandbox.attacks.case import PLUS_ONE, Attack, Kind
 from agent.sandbox.attacks.doors import ESCAPING, NETWORK, READING
 from agent.sandbox.attacks.forge import FORGERIES
 from agent.sandbox.attacks.remains import EXHAUSTING, PERSISTING
+from agent.sandbox.boxes import Level
 from agent.sandbox.critiques import BUDGET
-from agent.sandbox.jobs import Result
+from agent.sandbox.jobs import Limits, Result
 from agent.sandbox.pool import Sandbox
 from agent.types import Frozen
 
 ATTACKS: tuple[Attack, ...] = (
     *FORGERIES, *READING, *ESCAPING, *NETWORK, *PERSISTING, *EXHAUSTING,
 )  # fmt: skip
+
+LIMITS = Limits(seconds=3, memory=256)
+"""Small ones: many attacks go up to them, and wait for it together."""
 
 GONE_WITHIN = 5.0
 """Seconds that a killed process may take to leave the list of processes."""
@@ -83,12 +87,23 @@ async def run_attacks(
     return found
 
 
-def counted(found: Iterable[Held]) -> str:
-    """In a line: how many were stopped, of each kind."""
-    found = list(found)
+async def siege(level: Level | None, tell: Callable[[str], None], every: int = 1) -> bool:
+    """Run all attacks at a level, the strongest here by default; tells what got through, and at
+    the end how many were stopped. Is it all of them. `every`: see `run_attacks`."""
+    began = time.perf_counter()
+
+    def told(held: Held) -> None:
+        if not held.held:
+            tell(f"{held.kind}, {held.name}: {'; '.join(held.problems)}")
+
+    async with Sandbox(isolation=level, limits=LIMITS, jobs=24) as sandbox:
+        found = await run_attacks(sandbox, ATTACKS, told, every)
+        used = sandbox.isolation
     all_, held = Counter(h.kind for h in found), Counter(h.kind for h in found if h.held)
-    kinds = ", ".join(f"{kind} {held[kind]}/{all_[kind]}" for kind in all_)
-    return f"{held.total()} of {all_.total()} attacks stopped ({kinds})"
+    parts = ", ".join(f"{kind} {held[kind]} of {all_[kind]}" for kind in all_)
+    tell(f"{used}: {held.total()} of {all_.total()} attacks stopped ({parts}) "
+         f"in {time.perf_counter() - began:.0f} s")  # fmt: skip
+    return held == all_
 
 
 class _Watch:
@@ -118,7 +133,7 @@ class _Watch:
         return Held(kind=attack.kind, name=attack.name, problems=tuple(problems), seconds=seconds)
 
     def _given_away(self, result: Result) -> Iterator[str]:
-        told = result.critique + result.reason
+        told = result.critique + result.reason + result.got
         if self.canaries.secret in told:
             yield "a secret came out"
         if not told.isprintable() or len(result.critique) > 2 * BUDGET:

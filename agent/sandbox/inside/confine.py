@@ -9,6 +9,7 @@ import signal
 from dataclasses import dataclass
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_prctl, _capset = _libc.prctl, _libc.capset
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
@@ -16,6 +17,11 @@ _SECCOMP_MODE_FILTER = 2
 _MS_NOSUID, _MS_NODEV, _MS_PRIVATE, _MS_REC = 2, 4, 1 << 18, 1 << 14
 _CLONE_NEWNS = 0x00020000
 _LAST_CAPABILITY = 63
+
+
+# struct __user_cap_header_struct of version 3 for the caller, and two empty sets.
+_OF_THIS = ctypes.byref((ctypes.c_uint32 * 2)(0x20080522, 0))
+_NONE = ctypes.byref((ctypes.c_uint32 * 6)())
 
 
 class _Program(ctypes.Structure):
@@ -38,26 +44,43 @@ class Limits:
     """Processes and threads of its user, with all others in the box."""
 
 
-def confine(limits: Limits, seccomp: bytes, parent: int, *, judge: bool) -> None:
-    """Private disk, limits, no capability, and the system calls of `seccomp` alone.
+def settle(limits: Limits) -> None:
+    """What the fork server gives up for itself and for every child of its, once.
 
-    A judge serves many candidates, one after the other, and writes nothing: it has no disk and
-    no limit of processor time, the host ends it. Raises `OSError` where any of it fails: then
-    nothing may run.
+    Each thing that is left for the children costs each of them some fresh pages.
     """
-    _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    _limit(resource.RLIMIT_AS, limits.memory)
+    _limit(resource.RLIMIT_FSIZE, limits.disk, soft=0)
+    _limit(resource.RLIMIT_NPROC, limits.tasks)
+    for nothing in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+        _limit(nothing, 0)
+    for capability in range(_LAST_CAPABILITY + 1):
+        if _prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break  # past the last one that the kernel knows, or none to drop
+    # No core dump, which on many systems goes to a program of root's; no look by its like.
+    _checked(_prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+    _checked(_prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def confine(limits: Limits, seccomp: bytes, parent: int, *, disk: bool, judge: bool) -> None:
+    """A private disk where one is wanted, no capability, and the system calls of `seccomp` alone.
+
+    A judge serves many candidates, one after the other: it has no limit of processor time, the
+    host ends it. Raises `OSError` where any of it fails: then nothing may run.
+    """
+    _checked(_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     if os.getppid() != parent:
         os._exit(1)  # it died before the signal was arranged
-    if limits.disk and not judge:
+    if limits.disk and disk:
         _private_disk(limits.disk)
-    _limit(limits, judge=judge)
-    _drop_capabilities()
-    # No core dump, which on many systems goes to a program of root's; no look by its like.
-    _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
-    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        _limit(resource.RLIMIT_FSIZE, limits.disk)
+    if not judge:
+        _limit(resource.RLIMIT_CPU, limits.seconds)
+    _limit(resource.RLIMIT_NOFILE, 64)
+    _checked(_capset(_OF_THIS, _NONE))
     if seccomp:
         program = _Program(len(seccomp) // 8, seccomp)
-        _checked(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0))
+        _checked(_prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0))
 
 
 def _private_disk(size: int) -> None:
@@ -68,31 +91,11 @@ def _private_disk(size: int) -> None:
     os.chdir("/tmp")
 
 
-def _limit(limits: Limits, *, judge: bool) -> None:
-    for what, value in (
-        (resource.RLIMIT_AS, limits.memory),
-        (resource.RLIMIT_CPU, resource.RLIM_INFINITY if judge else limits.seconds),
-        (resource.RLIMIT_FSIZE, 0 if judge else limits.disk),
-        (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_NPROC, limits.tasks),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_MEMLOCK, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
-    ):
-        most = resource.getrlimit(what)[1]
-        if most != resource.RLIM_INFINITY:  # no one may raise it
-            value = most if value == resource.RLIM_INFINITY else min(value, most)
-        resource.setrlimit(what, (value, value))
-
-
-def _drop_capabilities() -> None:
-    for capability in range(_LAST_CAPABILITY + 1):
-        if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
-            break  # past the last one that the kernel knows, or none to drop
-    # struct __user_cap_header_struct of version 3, and two empty sets.
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    _checked(_libc.capset(ctypes.byref(header), ctypes.byref(nothing)))
+def _limit(what: int, value: int, soft: int | None = None) -> None:
+    most = resource.getrlimit(what)[1]
+    if most != resource.RLIM_INFINITY:  # no one may raise it
+        value = min(value, most)
+    resource.setrlimit(what, (value if soft is None else soft, value))
 
 
 def _checked(result: int) -> None:

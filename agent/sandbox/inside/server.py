@@ -6,7 +6,6 @@ judge or a candidate, and is not kept here.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import importlib
@@ -20,7 +19,7 @@ import sys
 from typing import Any
 
 from . import candidate, judge
-from .confine import Limits, confine
+from .confine import Limits, confine, settle
 
 COMMON = (
     "abc", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal",
@@ -49,22 +48,20 @@ class Server:
         self.limits = Limits(**settings["limits"])
         self.children: dict[int, int] = {}
         """Process id by the number that the host gave."""
+        self.watched: dict[int, int] = {}
+        """Number of a child by the descriptor that tells of its end."""
+        self.poll = select.poll()
 
     def run(self) -> None:
         """Until the host is gone."""
-        woken, wake = socket.socketpair()
-        woken.setblocking(False)
-        wake.setblocking(False)
-        signal.set_wakeup_fd(wake.fileno())
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        control = self.control.fileno()
+        self.poll.register(control, select.POLLIN)
         while True:
-            ready, _, _ = select.select([self.control, woken], [], [])
-            if woken in ready:
-                with contextlib.suppress(BlockingIOError):
-                    woken.recv(4096)
-                self._reap()
-            if self.control in ready and not self._command():
-                return
+            for descriptor, _ in self.poll.poll():
+                if descriptor != control:
+                    self._reap(descriptor)
+                elif not self._command():
+                    return
 
     def _command(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self.control, 65536, 1)
@@ -76,7 +73,7 @@ class Server:
         elif command["do"] == "kill":
             self._kill(command["child"])
         else:
-            self._start(command["do"], command["child"], descriptors[0])
+            self._start(command, descriptors[0])
         return True
 
     def _load(self, modules: list[str]) -> None:
@@ -84,47 +81,44 @@ class Server:
         gc.freeze()
         self._tell({"loaded": modules, "missing": missing})
 
-    def _start(self, role: str, child: int, descriptor: int) -> None:
+    def _start(self, command: dict[str, Any], descriptor: int) -> None:
         me = os.getpid()
         try:
             pid = _fork()
         except OSError:  # no memory, or too many processes
             os.close(descriptor)
-            self._tell({"ended": child, "status": 1})
+            self._tell({"ended": command["child"], "status": 1})
             return
         if pid == 0:
-            self._become(role, me, descriptor)
+            self._become(command["do"], me, descriptor, command["disk"])
         os.close(descriptor)
-        self.children[child] = pid
+        self.children[command["child"]] = pid
+        ending = os.pidfd_open(pid)
+        self.watched[ending] = command["child"]
+        self.poll.register(ending, select.POLLIN)
 
-    def _become(self, role: str, parent: int, descriptor: int) -> None:
+    def _become(self, role: str, parent: int, descriptor: int, disk: bool) -> None:
         """The rest of a child's life; never returns."""
         code = 1
         try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # 0 to 2 lead nowhere, 3 to the other side, and there is nothing else.
             os.dup2(1, 2)
             os.dup2(descriptor, 3, inheritable=False)
             os.closerange(4, 4096)
-            candidate_s = role == "candidate"
-            confine(self.limits, self.seccomp, parent, judge=not candidate_s)
-            random.seed(0)  # the same program gets the same verdict
+            confine(self.limits, self.seccomp, parent, disk=disk, judge=role == "judge")
             gc.enable()
-            (candidate if candidate_s else judge).serve(socket.socket(fileno=3))
+            {"candidate": candidate, "judge": judge}[role].serve(socket.socket(fileno=3))
             code = 0
         finally:
             os._exit(code)
 
-    def _reap(self) -> None:
-        """Tell the host which of its processes are gone."""
-        while self.children:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            [child] = [c for c, p in self.children.items() if p == pid]
-            del self.children[child]
-            self._tell({"ended": child, "status": os.waitstatus_to_exitcode(status)})
+    def _reap(self, ending: int) -> None:
+        """Tell the host that one of its processes is gone."""
+        child = self.watched.pop(ending)
+        self.poll.unregister(ending)
+        os.close(ending)
+        _, status = os.waitpid(self.children.pop(child), 0)
+        self._tell({"ended": child, "status": os.waitstatus_to_exitcode(status)})
 
     def _kill(self, child: int) -> None:
         if child in self.children:
@@ -140,7 +134,10 @@ def _fork() -> int:
     They cost as much as the fork itself, and serve programs with threads; this one has none.
     """
     if _without_hooks is None:
-        return os.fork()
+        pid = os.fork()
+        if pid == 0:
+            random.seed(0)  # what a hook has just undone
+        return pid
     pid = int(_without_hooks())
     if pid < 0:  # never to be taken for a process: -1 stands for all of them
         number = ctypes.get_errno()
@@ -170,6 +167,7 @@ def main() -> None:
     sys.set_int_max_str_digits(100_000)
     for module in (*COMMON, *(() if settings["files"] else OTHERS)):
         _imported(module)
+    random.seed(0)  # every child draws the same: the same program gets the same verdict
     gc.collect()
     gc.disable()  # a collection in a child would copy every page of the parent
     gc.freeze()
@@ -178,5 +176,6 @@ def main() -> None:
         os.setresgid(*[settings["uid"]] * 3)
         os.setresuid(*[settings["uid"]] * 3)
     server = Server(control, settings)
+    settle(server.limits)
     server._tell({"ready": os.getpid()})
     server.run()

@@ -27,6 +27,10 @@ DEEPEST = 200
 _HEAD = struct.Struct("!I")
 
 
+_written = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+_read = json.JSONDecoder().decode
+
+
 class BadMessage(Exception):
     """What arrived is no message of ours, or holds what is no plain data."""
 
@@ -47,7 +51,7 @@ class Link:
 
     def send(self, message: Any) -> None:
         """Raises `BadMessage` for one that is too long, `Closed` where nobody listens."""
-        body = json.dumps(message, check_circular=False, separators=(",", ":")).encode()
+        body = _written(message).encode()
         if len(body) > MAX_FRAME:
             raise BadMessage(f"{len(body):,} bytes of data are more than {MAX_FRAME:,}")
         try:
@@ -61,7 +65,7 @@ class Link:
         if length > MAX_FRAME:
             raise BadMessage(f"{length:,} bytes of data are more than {MAX_FRAME:,}")
         try:
-            return json.loads(self._exactly(length))
+            return _read(self._exactly(length).decode())
         except (ValueError, RecursionError, MemoryError):
             raise BadMessage("data that can't be read") from None
 
@@ -69,10 +73,9 @@ class Link:
         parts, have = [self._read], len(self._read)
         while have < size:
             try:
-                part, descriptors, _, _ = socket.recv_fds(self.sock, 1 << 16, self._most)
+                part = self._part()
             except OSError:
                 raise Closed from None
-            self.descriptors += descriptors
             if not part:
                 raise Closed
             parts.append(part)
@@ -80,6 +83,13 @@ class Link:
         data = b"".join(parts)
         self._read = data[size:]
         return data[:size]
+
+    def _part(self) -> bytes:
+        if not self._most:
+            return self.sock.recv(1 << 16)
+        part, descriptors, _, _ = socket.recv_fds(self.sock, 1 << 16, self._most)
+        self.descriptors += descriptors
+        return part
 
 
 Handle = Callable[[Any], Any]
