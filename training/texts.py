@@ -138,7 +138,7 @@ class Skills:
     """The course."""
 
     vocabulary = len(text.VOCABULARY)
-    size = {"width": 128, "layers": 5, "heads": 4}
+    size = {"width": 96, "layers": 4, "heads": 3}
     probe, probe_layer = NOTHING + 1, 1
     losses = {"ce": 1.0, "probe": 0.3}
 
