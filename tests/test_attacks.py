@@ -195,6 +195,31 @@ def test_a_hundred_hostile_programs_at_once_change_no_verdict_on_honest_ones() -
     assert of_honest == ["pass", "fail"] * 25
 
 
+@pytest.mark.parametrize("level", AUTOMATIC)
+def test_a_program_with_all_the_threads_there_are_leaves_its_neighbours_alone(level: Level) -> None:
+    bomb = """
+import threading, time
+threading.stack_size(32768)
+
+def f(x):
+    try:
+        for _ in range(6000):
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    except RuntimeError:
+        pass
+    time.sleep(60)
+"""
+
+    async def outcomes() -> list[str]:
+        async with await _at(level, limits=Limits(seconds=4), jobs=4) as sandbox:
+            hostile = [asyncio.ensure_future(sandbox.run(bomb, PLUS_ONE)) for _ in range(2)]
+            await asyncio.sleep(1.5)
+            honest = [await sandbox.run(RIGHT, PLUS_ONE) for _ in range(8)]
+            return [r.outcome for r in [*honest, *await asyncio.gather(*hostile)]]
+
+    assert asyncio.run(outcomes()) == ["pass"] * 8 + ["fail"] * 2
+
+
 SLOW = "import time\ndef f(x):\n    time.sleep(0.5)\n    return x + 1"
 
 

@@ -51,7 +51,6 @@ def settle(limits: Limits) -> None:
     """
     _limit(resource.RLIMIT_AS, limits.memory)
     _limit(resource.RLIMIT_FSIZE, limits.disk, soft=0)
-    _limit(resource.RLIMIT_NPROC, limits.tasks)
     for nothing in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
         _limit(nothing, 0)
     for capability in range(_LAST_CAPABILITY + 1):
@@ -77,6 +76,8 @@ def confine(limits: Limits, seccomp: bytes, parent: int, *, disk: bool, judge: b
     if not judge:
         _limit(resource.RLIMIT_CPU, limits.seconds)
     _limit(resource.RLIMIT_NOFILE, 64)
+    # Of the children alone: while one of them has all the threads that it may, the server forks on.
+    _limit(resource.RLIMIT_NPROC, limits.tasks)
     _checked(_capset(_OF_THIS, _NONE))
     if seccomp:
         program = _Program(len(seccomp) // 8, seccomp)
