@@ -25,6 +25,8 @@ from skill_corrections import Pupil
 
 from agent.errors import ParseFailure
 from agent.measure.statistics import by_episode, rate
+from agent.models.tiny import skills
+from agent.models.tiny.language import described
 from agent.models.tiny.model import SKILLS
 from agent.report.terminal import with_n
 from agent.types import Question, Task
@@ -177,6 +179,12 @@ def examinations(args: argparse.Namespace) -> Iterator[tuple[str, list[Case]]]:
     yield "code", list(lesson_cases(held_out_code, n * horizon // 2))
 
 
+def has(weights: Path, name: str) -> bool:
+    """Whether the file holds a network for the skill that a row's name begins with."""
+    part = next(s.part for s in skills.SKILLS if s.name == name.partition(",")[0])
+    return f"{part}heads" in described(weights)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--games", type=Path, required=True)
@@ -189,12 +197,12 @@ def main() -> None:
     print("| skill | wrong, temperature 1 | wrong, temperature 0 | right at attempt 2: resample "
           "| flag | critique |\n|---|---|---|---|---|---|")  # fmt: skip
     for name, cases in examinations(args):
-        if name.startswith(wanted):
+        if name.startswith(wanted) and has(args.weights, name):
             print(Examination(name, cases, args.weights).rows(), flush=True)
     print("\n| proofreader | readings | false accept | false reject |\n|---|---|---|---|")
     for name, make in (("proofread-arithmetic", lessons.proofread_arithmetic),
                        ("proofread-chess", lessons.proofread_chess)):  # fmt: skip
-        if name.startswith(wanted):
+        if name.startswith(wanted) and has(args.weights, name):
             print(proofread(name, make, args.episodes * 10, args.weights, 9), flush=True)
 
 

@@ -69,7 +69,7 @@ SKILLS = (
     _skill("running-sum", r"\Adict: .*\nsum=-?\d+\n.* ->\Z", "sums.", head=2),
     _skill("arithmetic", r"\A[-+*()\d]+\n(?:.*\n)?=\Z", "arithmetic."),
     _skill("markov", r"\AThe chain \(what is not listed is impossible\):\n", "markov.", stop=""),
-    _skill("proofread-arithmetic", r"\Aproofread arithmetic\n.*\nverdict:\Z", "arithmetic."),
+    _skill("proofread-arithmetic", r"\Aproofread arithmetic\n.*\nverdict:\Z", "proofs."),
     _skill("proofread-chess", r"\Aproofread chess\n.*\nverdict:\Z", "proofs."),
     _skill("board-reading", r"\n(?:Where is the \w+ \w+|What is on [a-h][1-8])\?\n\Z", "boards."),
     _skill("code", r"\A#.*\ndef f\(\w+\):\n\Z", "code.", stop="\n\n", longest=160),
