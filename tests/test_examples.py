@@ -32,7 +32,7 @@ SAYS = {
     ],
     "replay_a_trace.py": ["critique, seed 1: 20 steps", "with a correction"],
 }
-ARGUMENTS = {"compare_runs.py": ["3", "8"], "board_styles.py": ["tiny", "2"]}
+ARGUMENTS = {"compare_runs.py": ["3", "8"], "board_styles.py": ["", "2"]}
 
 
 def test_all_examples_are_known_to_this_test() -> None:
