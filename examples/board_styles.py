@@ -22,8 +22,7 @@ def first_square(question, seed):
 
 
 async def main(name: str = "", boards: int = 12) -> None:
-    model = model_of(name) if name else ScriptedModel(first_square)
-    played = []
+    model, played = (model_of(name) if name else ScriptedModel(first_square)), []
     for style in STYLES:
         task = BoardReading(style=style, horizon=4)
         arm = Arm(name=style, max_attempts=1, verified=False)
