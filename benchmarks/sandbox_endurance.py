@@ -30,12 +30,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from humaneval import FILE, code_of, problems, wrong
+from humaneval import FILE, problems, wrong
 
 from agent.sandbox import Limits, Sandbox, Tests
 from agent.sandbox.attacks import ATTACKS
 from agent.sandbox.attacks.canaries import Canaries
 from agent.sandbox.attacks.case import PLUS_ONE
+from tasks.code.problems import load
 
 AT_ONCE = 4
 WARM = 0.2
@@ -188,11 +189,10 @@ def main() -> None:
     if not FILE.exists():
         raise SystemExit(f"the other parts need {FILE}")
     rows = problems()
-    both = zip(rows, wrong(given.seed), strict=True)
+    tests = [problem.steps[0].hidden for problem in load(FILE)]
     jobs = [
         job
-        for row, mutant in both
-        for asked in [Tests(code=code_of(row), entry=row["entry_point"])]
+        for row, mutant, asked in zip(rows, wrong(given.seed), tests, strict=True)
         for job in [
             (row["prompt"] + row["canonical_solution"], asked, "pass"),
             (mutant, asked, "fail"),
