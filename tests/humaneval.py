@@ -34,17 +34,6 @@ def problems() -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def code_of(problem: dict[str, Any]) -> str:
-    """Its tests, with what they use of its prompt: a candidate's own version would judge itself."""
-    given = [
-        ast.unparse(node)
-        for node in ast.parse(problem["prompt"]).body
-        if getattr(node, "name", problem["entry_point"]) != problem["entry_point"]
-        or isinstance(node, ast.Import | ast.ImportFrom)
-    ]
-    return "\n".join([*given, problem["test"]])
-
-
 def mutants(problem: dict[str, Any], seed: int) -> Iterator[str]:
     """Programs whose function asked for differs from the solution's in one place, drawn at random."""
     tree = ast.parse(problem["prompt"] + problem["canonical_solution"])

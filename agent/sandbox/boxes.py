@@ -22,20 +22,18 @@ from agent.errors import UsageError
 from agent.sandbox import seccomp
 from agent.sandbox.jobs import Limits
 
-Level = Literal["bubblewrap", "namespaces", "container", "sealed", "none"]
+Level = Literal["bubblewrap", "namespaces", "sealed", "none"]
 
 LEVELS: dict[Level, str] = {
     "bubblewrap": "bwrap round the fork server, seccomp and a private disk for each candidate",
     "namespaces": "the same from namespaces of our own, where bwrap is not installed",
     "sealed": "seccomp alone: no file can be opened, there is no disk",
-    "container": "podman round the fork server, sealed inside; only when asked for",
     "none": "limits alone; only with --allow-unsafe-exec",
 }
 
 AUTOMATIC: tuple[Level, ...] = ("bubblewrap", "namespaces", "sealed")
 """In this order, the first one that works."""
 
-IMAGE = "docker.io/library/python:3-slim"
 NOBODY = 65534
 INSIDE = Path(__file__).with_name("inside")
 _ROOT = "/box"
@@ -67,8 +65,6 @@ class Box:
     def command(self, control: int) -> list[str]:
         """What to run; `control` is the descriptor of the server's socket."""
         argv = [str(control), json.dumps(self.settings())]
-        if self.level == "container":
-            return [*_podman(control), "python3", *_python(_START, _ROOT)[1:], *argv]
         if self.level not in ("bubblewrap", "namespaces"):
             return [*_python(_START, str(INSIDE.parent)), *argv]
         then = [*_python(_START, _ROOT), *argv]
@@ -101,7 +97,7 @@ class Box:
                 "tasks": TASKS_IN_A_BOX if boxed else TASKS_OF_A_USER,
             },
             "paths": [f"{_ROOT}/packages"] if boxed else self._package_folders(),
-            "uid": NOBODY if bare_root and self.level != "container" else None,
+            "uid": NOBODY if bare_root else None,
         }
 
     def start(self, control: int) -> subprocess.Popen[bytes]:
@@ -199,13 +195,3 @@ def _unshare() -> list[str]:
         raise UsageError("unshare is not installed: apt-get install util-linux")
     return [unshare, "--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts",
             "--cgroup", "--fork", "--kill-child", "--propagation", "private"]  # fmt: skip
-
-
-def _podman(control: int) -> list[str]:
-    podman = shutil.which("podman")
-    if podman is None:
-        raise UsageError("podman is not installed: apt-get install podman")
-    return [podman, "run", "--rm", "--interactive", "--network", "none", "--read-only",
-            "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "64",
-            "--user", f"{NOBODY}:{NOBODY}", "--preserve-fds", str(control - 2),
-            "--volume", f"{INSIDE}:{_ROOT}/inside:ro", IMAGE]  # fmt: skip

@@ -141,14 +141,17 @@ def _published(row: Mapping[str, Any]) -> Problem:
 def _humaneval(row: Mapping[str, Any]) -> Function:
     """Its prompt is code: what comes before the body. The examples in it are the visible tests."""
     entry, prompt = row["entry_point"], row["prompt"]
-    functions = [n for n in ast.parse(f"{prompt}    pass").body if isinstance(n, ast.FunctionDef)]
-    examples = next(ast.get_docstring(f) or "" for f in functions if f.name == entry)
+    parts = ast.parse(f"{prompt}    pass").body
+    [asked] = [n for n in parts if isinstance(n, ast.FunctionDef) and n.name == entry]
+    examples = ast.get_docstring(asked) or ""
+    # Some tests use a helper of the prompt; an answer's own version of it would judge itself.
+    given = "\n".join(ast.unparse(n) for n in parts if n is not asked)
     return Function(
         entry=entry,
         prompt=f"Complete this function:\n\n{prompt.strip()}",
         signature=prompt.rstrip(),
         visible=Tests(doctest=examples, entry=entry) if ">>>" in examples else None,
-        hidden=Tests(code=row["test"], entry=entry, hidden=True),
+        hidden=Tests(code=f"{given}\n{row['test']}", entry=entry, hidden=True),
         solution=prompt + row["canonical_solution"],
     )
 
