@@ -54,7 +54,7 @@ def header(title: Json, c: Comparison | None = None) -> Text:
         parts += [f"{what} {', '.join(told)}"] if told else []
     parts += [
         f"horizon {identity['horizon']}",
-        _seeds(seeds),
+        _seeds(seeds) if model["name"] else f"{len(seeds):,} pairs",
         f"arms {', '.join(identity['arms'])}",
         *_verifier_versions(identity["arms"]),
     ]
