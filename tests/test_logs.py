@@ -476,7 +476,6 @@ def test_an_ugly_log_makes_a_report_without_nan(case: str) -> None:
     assert not re.search(r"\b(nan|inf)\b", told, re.IGNORECASE)
 
 
-@pytest.mark.xfail(reason="the tables take names of arms and classes for markup", strict=False)
 def test_names_are_no_markup() -> None:
     log = played(4, 3).assign(arm=lambda f: "[red]" + f.arm, error_class="[/x]")
     table = logs.from_frame(log)
