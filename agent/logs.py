@@ -359,7 +359,7 @@ def _table(data: Mapping[str, Column], arms: list[str]) -> StepTable:
         **{c: data[c][last] for c in ("episode", "pair", "arm", "stratum", "step", "key",
                                       "correct", "on_track", "error_class")},
         "prompt": np.full(len(first), ""), "first_correct": data["correct"][first], "attempts": attempts,
-        "exhausted": np.zeros(len(first), int), "infrastructure": data["infrastructure"][last],
+        "exhausted": np.full(len(first), UNKNOWN), "infrastructure": data["infrastructure"][last],
         "tokens": summed("tokens"), "calls": attempts, "seconds": summed("seconds"),
     }  # fmt: skip
 
@@ -373,7 +373,7 @@ def _table(data: Mapping[str, Column], arms: list[str]) -> StepTable:
         **{c: rows[c] for c in STEP_COLUMNS},
         attempt_rows=AttemptTable(
             step_row=step_row, attempt=number, correct=data["correct"], kept=number,
-            repeat=np.zeros(len(new), int), tokens=data["tokens"], logprob=data["logprob"],
+            repeat=np.full(len(new), UNKNOWN), tokens=data["tokens"], logprob=data["logprob"],
             log_p=data["log_p"], entropy=data["entropy"],
         ),
         failed=of_episodes(rows["infrastructure"] == 1),

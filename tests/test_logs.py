@@ -292,6 +292,21 @@ def test_our_own_run_exported_measures_to_the_same_figures() -> None:
         assert getattr(a, figure) == getattr(b, figure), figure
 
 
+def test_what_a_log_does_not_tell_is_no_zero() -> None:
+    rows = [(e, t, k, (e + t + k) % 2, arm) for arm in "ab" for e in range(4) for t in (1, 2)
+            for k in range(2)]  # fmt: skip
+    table = logs.from_frame(frame(*rows, columns="episode step attempt correct arm"))
+    found = measured(table)
+    tries, [contrast] = found.arms["a"].attempts, found.differences.values()
+    assert (tries.repeats.value, tries.exhausted) == (None, None)
+    assert (contrast.equal_tokens.tokens, contrast.equal_tokens.reason) == (
+        None, "no tokens were counted",
+    )  # fmt: skip
+    text = plainly(shown(found, table))
+    assert "equal tokens (0" not in text
+    assert "T9 cost, neither tokens nor time are told" in text
+
+
 # -- what can't be read -----------------------------------------------------------------------------
 
 BAD_ROWS: dict[str, tuple[pd.DataFrame, str]] = {
@@ -461,7 +476,6 @@ def test_an_ugly_log_makes_a_report_without_nan(case: str) -> None:
     assert not re.search(r"\b(nan|inf)\b", told, re.IGNORECASE)
 
 
-@pytest.mark.xfail(reason="the tables take names of arms and classes for markup", strict=False)
 def test_names_are_no_markup() -> None:
     log = played(4, 3).assign(arm=lambda f: "[red]" + f.arm, error_class="[/x]")
     table = logs.from_frame(log)

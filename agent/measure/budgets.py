@@ -142,6 +142,8 @@ def equal(a: Cut, b: Cut, broken: set[int], rng: Rng | None = None) -> Equal:
     spent = [(tokens.sum(1) / steps.sum())[[0, -1]] for _, tokens, steps in (of_a, of_b)]
     (least_a, most_a), (least_b, most_b) = spent
     budget = float(min(most_a, most_b))
+    if budget <= 0:
+        return Equal(tokens=None, error_rate=nothing, reason="no tokens were counted")
     if budget < max(least_a, least_b):
         reason = "the first attempts of one cost more than all of the other's"
         return Equal(tokens=None, error_rate=nothing, reason=reason)

@@ -50,8 +50,8 @@ class Attempts(_Frozen):
     """P(attempt k is right | attempt k-1 was wrong and k was made), k = 2, 3, ..."""
     repeats: Estimate
     """Retries that give the rejected answer again."""
-    exhausted: int
-    """Steps at which no attempt passed."""
+    exhausted: int | None
+    """Steps at which no attempt passed; None where that is not told."""
     per_step: float
     """Attempts made per step."""
     unsolved: list[float]
@@ -303,13 +303,13 @@ def _attempts(table: StepTable, name: str, judged: Array) -> Attempts:
         here = here[(tries.correct[here - 1] == 0) & (tries.correct[here] != UNKNOWN)]
         right, count = by_episode(table.episode[tries.step_row[here]], tries.correct[here] == 1)
         recovery[k + 1] = rate(right, count)
-    retries = np.flatnonzero(mine & (tries.attempt > 0))
+    retries = np.flatnonzero(mine & (tries.attempt > 0) & (tries.repeat != UNKNOWN))
     same, count = by_episode(table.episode[tries.step_row[retries]], tries.repeat[retries])
     return Attempts(
         first_attempt_error=rate(wrong, steps),
         recovery=recovery,
         repeats=rate(same, count),
-        exhausted=int(rows["exhausted"].sum()),
+        exhausted=None if (rows["exhausted"] == UNKNOWN).any() else int(rows["exhausted"].sum()),
         per_step=float(rows["attempts"].mean()) if len(rows["attempts"]) else 0.0,
         unsolved=unsolved(
             tries.step_row[known], tries.attempt[known], tries.correct[known], last + 1

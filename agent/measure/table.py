@@ -33,7 +33,7 @@ class AttemptTable:
     correct: Column
     """1, 0, or UNKNOWN."""
     repeat: Column
-    """1 where its answer is the one just rejected."""
+    """1 where its answer is the one just rejected, 0, or UNKNOWN."""
     kept: Column
     """The attempt that would have been accepted had there been no further one."""
     tokens: Column
@@ -77,7 +77,7 @@ class StepTable:
     attempts: Column
     """How many were made."""
     exhausted: Column
-    """1 where none passed."""
+    """1 where none passed, 0, or UNKNOWN."""
     infrastructure: Column
     """1 where a verifier broke: the step is in no rate."""
     tokens: Column

@@ -60,7 +60,8 @@ def _rates(table: StepTable, a: str, b: str) -> tuple[Rates | None, int]:
         rows = table.where((table.arm == name) & table.judged)
         wrong, n = by_episode(rows["pair"], rows["correct"] == 0)
         sums.append((np.unique(rows["pair"]), wrong, n))
-    pairs = np.intersect1d(sums[0][0], sums[1][0])
+    broken = [*table.failed.get(a, ()), *table.failed.get(b, ())]
+    pairs = np.setdiff1d(np.intersect1d(sums[0][0], sums[1][0]), broken)
     columns = [x[np.searchsorted(known, pairs)] for known, *xs in sums for x in xs]
     return (from_rates(*columns) if len(pairs) > 1 else None), len(pairs)
 

@@ -64,7 +64,8 @@ def sheets(c: Comparison) -> Iterator[Sheet]:
         yield _measures(c)
     if any(a.drift for a in c.arms.values()):
         yield _drift(c)
-    yield _cost(c)
+    if any(a.tokens or a.seconds for a in c.arms.values()):
+        yield _cost(c)
     if any(a.outcomes for a in c.arms.values()):
         yield _outcomes(c)
 
@@ -75,16 +76,17 @@ def missing(c: Comparison) -> list[str]:
     gone = {
         "paired differences": (not c.differences, "one arm has no pairs"),
         "does correction pay": (not any(a.correction for a in arms), "no second attempt was made"),
-        "T6 verifiers": (not c.verifiers, "no verifier was asked"),
+        "T6 verifiers": (not c.verifiers, "no verdict is told"),
         "T7 errors by class": (
             not any(a.error_classes for a in arms),
-            "no error was made" if not any(a.error_rate.value for a in arms) else "none is named",
+            "no error was made" if not any(a.error_rate.value for a in arms) else "their classes are not told",
         ),
-        "T8 other measures": (not any(a.measures for a in arms), "the oracle took none"),
+        "T8 other measures": (not any(a.measures for a in arms), "none is told"),
         "drift": (
             not any(a.drift for a in arms),
             "it needs the model's log-probabilities (--logprobs) and a task that knows the true P",
         ),
+        "T9 cost": (not any(a.tokens or a.seconds for a in arms), "neither tokens nor time are told"),
         "T10 ends of episodes": (not any(a.outcomes for a in arms), "they are not told"),
     }
     return [f"{what}, {why}" for what, (is_gone, why) in gone.items() if is_gone]
@@ -109,11 +111,11 @@ def _primary(c: Comparison) -> Sheet:
 
 def _differences(c: Comparison) -> Sheet:
     sheet = Sheet(
-        "    Paired difference on the same seeds, in points of error (* primary, the rest exploratory)",
+        "    Paired differences, in points of error (* primary, the rest exploratory)",
         ("arms", "points", "95 %", "p", "pairs", "lost", "at equal tokens", "95 %", "p", "tokens/step"),
     )  # fmt: skip
     notes = [
-        "a-b is the error of a less that of b over whole pairs; p by exchanging the arms within "
+        "a-b is the error of a less that of b over whole pairs (one seed, or one instance); p by exchanging the arms within "
         "pairs. At equal tokens both are cut off where they have spent as much as the cheaper one "
         "spent in all."
     ]
@@ -281,7 +283,7 @@ def _attempts(c: Comparison) -> Sheet:
     for name, arm in c.arms.items():
         a = arm.attempts
         sheet.add(name, with_n(a.first_attempt_error), *(with_n(a.recovery.get(k)) for k in ks),
-                  with_n(a.repeats), f"{a.exhausted:,}", f"{a.per_step:.2f}")  # fmt: skip
+                  with_n(a.repeats), number(a.exhausted, "-"), f"{a.per_step:.2f}")  # fmt: skip
     return sheet
 
 

@@ -30,9 +30,9 @@ def drawn(sheet: Sheet) -> Iterator[RenderableType]:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(sheet.columns):
         words = i == 0 or column in sheet.texts
-        table.add_column(column, justify="left" if words else "right", no_wrap=i == 0)
+        table.add_column(Text(column), justify="left" if words else "right", no_wrap=i == 0)
     for row in sheet.rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # a name in brackets is no markup
     yield Text(sheet.title, style="bold")
     yield Stacked(table)
     yield Text(f" {sheet.note}\n" if sheet.note else "", style="dim")
@@ -55,7 +55,7 @@ def header(title: Json, c: Comparison | None = None) -> Text:
         parts += [f"{what} {', '.join(told)}"] if told else []
     parts += [
         f"horizon {identity['horizon']}",
-        _seeds(seeds),
+        _seeds(seeds) if model["name"] else f"{len(seeds):,} pairs",
         f"arms {', '.join(identity['arms'])}",
         *_verifier_versions(identity["arms"]),
     ]
