@@ -29,8 +29,8 @@ def drawn(sheet: Sheet) -> Iterator[RenderableType]:
     """A table under its title, and its note."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(sheet.columns):
-        words = i == 0 or column in sheet.texts
-        table.add_column(column, justify="left" if words else "right", no_wrap=i == 0)
+        words = i < sheet.keys or column in sheet.texts
+        table.add_column(column, justify="left" if words else "right", no_wrap=i < sheet.keys)
     for row in sheet.rows:
         table.add_row(*row)
     yield Text(sheet.title, style="bold")
