@@ -85,7 +85,7 @@ async def compare_async(
         finally:
             store.close()
             if isinstance(task, str):
-                close_task(the_task)
+                close(the_task)
 
 
 def checks_of(arms: Sequence[Arm]) -> list[Check]:
@@ -93,11 +93,14 @@ def checks_of(arms: Sequence[Arm]) -> list[Check]:
     return list({c.name: c for a in arms for c in a.checks}.values())
 
 
-def close_task(task: Task[Any]) -> None:
-    """End what a task keeps open, such as an engine's process; many keep nothing."""
-    close = getattr(task, "close", None)
-    if close:
-        close()
+def close(part: Task[Any] | Model) -> None:
+    """End what a task or model keeps open, such as an engine's process; many keep nothing.
+
+    Raises `UsageError` for a scripted model with replies that nobody asked for.
+    """
+    end = getattr(part, "close", None)
+    if end:
+        end()
 
 
 def arms_for(
@@ -213,7 +216,7 @@ def score_again(store: Store) -> int:
                            for a, b in zip(r, s, strict=True))  # fmt: skip
             store.replace_scores(trace, scores)
     finally:
-        close_task(task)
+        close(task)
     return changed
 
 

@@ -268,6 +268,11 @@ def test_the_other_models_play_too(tmp_path: Path, tiny_url: str) -> None:
     assert (arm["steps"], arm["error_rate"]["value"], arm["error_classes"]) == (
         4, 0.25, {"unparsable": 1}
     )  # fmt: skip
+    (tmp_path / "long.txt").write_text("e4\ne5\nNf3\n")
+    unused = errata("run", "chess", "--model", f"scripted:{tmp_path}/long.txt", "--start", "initial",
+                    "--horizon", "2")  # fmt: skip
+    assert unused.exit_code == 2
+    assert "1 scripted replies were never asked for: ['Nf3']" in unused.stderr
     served = errata(*SMALL, "--model", "openai/tiny", "--base-url", tiny_url, "--json",
                     "--out", tmp_path / "b")  # fmt: skip
     assert json.loads(served.stdout)["arms"]["critique"]["steps"] == 8

@@ -167,6 +167,7 @@ def run(
     with common.errors_shown():
         import asyncio
 
+        from agent.api import close
         from agent.display import Episode
         from agent.errors import UsageError
         from agent.experiment import score_trace
@@ -204,6 +205,8 @@ def run(
         )
         if trace.error:
             console.print(trace.error, style="red", markup=False)
+        close(played)
+        close(asked)
     raise typer.Exit(EXIT_LOST if trace.error else 0)
 
 
@@ -292,7 +295,7 @@ def _compare(
 ) -> int:
     import asyncio
 
-    from agent.api import checks_of, close_task, header
+    from agent.api import checks_of, close, header
     from agent.experiment import Experiment
     from agent.store import Store
     from agent.verification import preflight
@@ -321,7 +324,7 @@ def _compare(
             if finished:
                 comparison = common.report_run(store, json=json)
                 lost = sum(a.infrastructure_errors for a in comparison.arms.values())
-        close_task(task)
+        close(task)
     if not json:
         console.print(f"run directory: {out}  (the page: errata view {out})", markup=False)
     if stopped:
@@ -331,6 +334,7 @@ def _compare(
             f"{stopped}, {finished} of {len(arms) * len(seeds)} episodes are finished; "
             "the same command goes on where this one stopped"
         )
+    close(model)
     return EXIT_LOST if lost else 0
 
 

@@ -24,7 +24,7 @@ from agent.report.cells import (
 
 @dataclass
 class Sheet:
-    """One table. Its first column holds names, all others figures but for those in `texts`."""
+    """One table. Its keys hold names, all other columns figures but for those in `texts`."""
 
     title: str
     """Number and subject."""
@@ -36,6 +36,8 @@ class Sheet:
     """Cells, as many in each as there are columns."""
     texts: Sequence[str] = ()
     """Columns of words."""
+    keys: int = 1
+    """Leading columns that tell rows apart; repeated where the others go on below."""
 
     def add(self, *cells: str) -> None:
         """One row."""
@@ -79,14 +81,19 @@ def missing(c: Comparison) -> list[str]:
         "T6 verifiers": (not c.verifiers, "no verdict is told"),
         "T7 errors by class": (
             not any(a.error_classes for a in arms),
-            "no error was made" if not any(a.error_rate.value for a in arms) else "their classes are not told",
+            "no error was made"
+            if not any(a.error_rate.value for a in arms)
+            else "their classes are not told",
         ),
         "T8 other measures": (not any(a.measures for a in arms), "none is told"),
         "drift": (
             not any(a.drift for a in arms),
             "it needs the model's log-probabilities (--logprobs) and a task that knows the true P",
         ),
-        "T9 cost": (not any(a.tokens or a.seconds for a in arms), "neither tokens nor time are told"),
+        "T9 cost": (
+            not any(a.tokens or a.seconds for a in arms),
+            "neither tokens nor time are told",
+        ),
         "T10 ends of episodes": (not any(a.outcomes for a in arms), "they are not told"),
     }
     return [f"{what}, {why}" for what, (is_gone, why) in gone.items() if is_gone]
@@ -195,14 +202,22 @@ def _survival(c: Comparison) -> Sheet:
     marks = list(next(iter(c.arms.values())).survival.at) if c.arms else []
     sheet = Sheet(
         "T4  Steps without any error",
-        ("arm", *(f"S({t})" for t in marks), "median", "95 %", "S >= 80 % to step", "mean"),
+        (
+            "arm",
+            "episodes",
+            *(f"S({t})" for t in marks),
+            "median",
+            "95 %",
+            "S >= 80 % to step",
+            "mean",
+        ),
         "S(t): P(no error in steps 1 to t), Kaplan-Meier. Median and mean are of the step of the "
         "first error; the mean takes the last step for it where an episode had none.",
     )
     for name, arm in c.arms.items():
         s, last = arm.survival, f"> {c.horizon}"
         sheet.add(
-            name, *(joined(*percent(s.at[t])) for t in marks),
+            name, str(s.episodes), *(joined(*percent(s.at[t])) for t in marks),
             number(s.median.value, last if s.episodes else "-"),
             f"{number(s.median.low, '?')}..{number(s.median.high, last)}" if s.episodes > 1 else "",
             number(s.horizon_80, last if s.episodes else "-"), number(s.restricted_mean, "-", 1),
@@ -231,16 +246,17 @@ def _models(c: Comparison) -> Sheet:
         "By maximum likelihood, in nats. Held out: per episode, of episodes that the fit did not "
         "see (five folds); the higher, the better. (1-e)^n is the geometric, and the absorbing one. ",
         texts=("model", "parameters"),
+        keys=2,
     )
     reasons: dict[str, list[str]] = {}
     for name, arm in c.arms.items():
         fits = [("first error", k, f) for k, f in arm.models.first_error.items()]
         fits += [("sequence", k, f) for k, f in arm.models.sequence.items()]
-        for i, (what, model, fit) in enumerate(fits):
+        for what, model, fit in fits:
             label = f"{what}: {model.replace('_', '-')}"
             values = ", ".join(parameter(k, v) for k, v in fit.parameters.items())
             sheet.add(
-                "" if i else name, label, values or fit.reason or "-",
+                name, label, values or fit.reason or "-",
                 *(number(x, "-", d) for x, d in ((fit.log_likelihood, 1), (fit.aic, 1),
                                                  (fit.bic, 1), (fit.held_out, 3))),
             )  # fmt: skip

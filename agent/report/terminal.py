@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -29,8 +29,9 @@ def drawn(sheet: Sheet) -> Iterator[RenderableType]:
     """A table under its title, and its note."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(sheet.columns):
-        words = i == 0 or column in sheet.texts
-        table.add_column(Text(column), justify="left" if words else "right", no_wrap=i == 0)
+        words = i < sheet.keys or column in sheet.texts
+        justify: JustifyMethod = "left" if words else "right"
+        table.add_column(Text(column), justify=justify, no_wrap=i < sheet.keys)
     for row in sheet.rows:
         table.add_row(*map(Text, row))  # a name in brackets is no markup
     yield Text(sheet.title, style="bold")
