@@ -63,7 +63,7 @@ Api = Annotated[
     Literal["chat", "completions"], typer.Option(help="completions is for base models.")
 ]
 Isolation = Annotated[
-    Literal["bubblewrap", "namespaces", "sealed", "none"] | None,
+    Literal["bubblewrap", "namespaces", "sealed", "container", "none"] | None,
     typer.Option(help="Of programs that are run; default the strongest that works here."),
 ]
 AllowUnsafe = Annotated[

@@ -22,17 +22,21 @@ from agent.errors import UsageError
 from agent.sandbox import seccomp
 from agent.sandbox.jobs import Limits
 
-Level = Literal["bubblewrap", "namespaces", "sealed", "none"]
+Level = Literal["bubblewrap", "namespaces", "sealed", "container", "none"]
 
 LEVELS: dict[Level, str] = {
     "bubblewrap": "bwrap round the fork server, seccomp and a private disk for each candidate",
     "namespaces": "the same from namespaces of our own, where bwrap is not installed",
     "sealed": "seccomp alone: no file can be opened, there is no disk",
+    "container": "a container of podman, sealed inside; only when asked for",
     "none": "limits alone; only with --allow-unsafe-exec",
 }
 
 AUTOMATIC: tuple[Level, ...] = ("bubblewrap", "namespaces", "sealed")
 """In this order, the first one that works."""
+
+IMAGE = "docker.io/library/python:3-slim"
+"""Of a container, unless ERRATA_CONTAINER_IMAGE names another; it needs a Python of 3.11 or newer."""
 
 NOBODY = 65534
 INSIDE = Path(__file__).with_name("inside")
@@ -65,6 +69,8 @@ class Box:
     def command(self, control: int) -> list[str]:
         """What to run; `control` is the descriptor of the server's socket."""
         argv = [str(control), json.dumps(self.settings())]
+        if self.level == "container":
+            return [*_podman(control), *_python(_START, _ROOT)[1:], "3", argv[1]]
         if self.level not in ("bubblewrap", "namespaces"):
             return [*_python(_START, str(INSIDE.parent)), *argv]
         then = [*_python(_START, _ROOT), *argv]
@@ -82,28 +88,31 @@ class Box:
     def settings(self) -> dict[str, Any]:
         """What the server is told."""
         boxed = self.level in ("bubblewrap", "namespaces")
+        contained = self.level == "container"
         filtered = self.level != "none"
         # Root without a room of its own becomes nobody, once everything is loaded that nobody
         # could not read.
-        bare_root = not boxed and os.getuid() == 0
+        bare_root = not boxed and not contained and os.getuid() == 0
         closed = bare_root and not _open_to_all(Path(sysconfig.get_path("stdlib")))
         return {
             "seccomp": seccomp.program(files=boxed).hex() if filtered else "",
-            "files": self.level != "sealed" and not closed,
+            "files": self.level not in ("sealed", "container") and not closed,
             "limits": {
                 "seconds": int(self.limits.seconds) + 1,
                 "memory": self.limits.memory << 20,
                 "disk": self.limits.disk << 20 if boxed else 0,
                 "tasks": TASKS_IN_A_BOX if boxed else TASKS_OF_A_USER,
             },
-            "paths": [f"{_ROOT}/packages"] if boxed else self._package_folders(),
+            "paths": [f"{_ROOT}/packages"] if boxed or contained else self._package_folders(),
             "uid": NOBODY if bare_root else None,
         }
 
     def start(self, control: int) -> subprocess.Popen[bytes]:
         """Start the server; it has a clean environment and no descriptor but its socket."""
         return subprocess.Popen(
-            [*_FIRST_TO_GO, *self.command(control)], pass_fds=[control], env=_ENVIRONMENT, cwd="/",
+            [*_FIRST_TO_GO, *self.command(control)], pass_fds=[control], cwd="/",
+            # What starts a container needs its settings; nothing of them is seen inside.
+            env=dict(os.environ) if self.level == "container" else _ENVIRONMENT,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
@@ -195,3 +204,22 @@ def _unshare() -> list[str]:
         raise UsageError("unshare is not installed: apt-get install util-linux")
     return [unshare, "--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts",
             "--cgroup", "--fork", "--kill-child", "--propagation", "private"]  # fmt: skip
+
+
+def _podman(control: int) -> list[str]:
+    """A container with the server's socket as descriptor 3. Docker hands over no descriptors."""
+    podman = shutil.which("podman")
+    if podman is None:
+        raise UsageError("podman is not installed: apt-get install podman")
+    handed = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.argv[2], sys.argv[2:])"
+    environment = [
+        f"--env={name}={value}" for name, value in _ENVIRONMENT.items() if name != "PATH"
+    ]
+    return [
+        sys.executable, "-c", handed, str(control), podman, "run", "--rm", "--interactive",
+        "--network", "none", "--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL",
+        "--security-opt", "no-new-privileges", "--user", f"{NOBODY}:{NOBODY}", "--preserve-fds", "1",
+        "--ulimit", "nofile=4096:4096", "--ulimit", f"nproc={TASKS_OF_A_USER}:{TASKS_OF_A_USER}",
+        *environment, "--volume", f"{INSIDE}:{_ROOT}/inside:ro", "--workdir", "/tmp",
+        os.environ.get("ERRATA_CONTAINER_IMAGE", IMAGE), "python3",
+    ]  # fmt: skip

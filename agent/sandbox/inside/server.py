@@ -103,7 +103,8 @@ class Server:
         try:
             # 0 to 2 lead nowhere, 3 to the other side, and there is nothing else.
             os.dup2(1, 2)
-            os.dup2(descriptor, 3, inheritable=False)
+            if descriptor != 3:
+                os.dup2(descriptor, 3, inheritable=False)
             os.closerange(4, 4096)
             confine(self.limits, self.seccomp, parent, disk=disk, judge=role == "judge")
             gc.enable()
