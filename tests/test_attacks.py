@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import platform
 import random
 import shutil
 import signal
@@ -140,9 +141,12 @@ class Unfiltered(Box):
 @pytest.mark.parametrize("attack", _named(
     "fork", "clone as a process", "kill its parent and its neighbours", "kill by other calls",
     "trace its parent", "other namespaces", "its own leash", "calls with a history of holes",
-    "memory outside its limits", "sockets of the kernel", "a pair turned into a connection",
-    "a descriptor handed to the judge", "larger pipes"), ids=lambda a: a.name)  # fmt: skip
+    "memory outside its limits", "calls of 32 bits", "sockets of the kernel", "a pair turned into a connection",
+    "a descriptor handed to the judge", "larger pipes", "descriptors in tables of threads"), ids=lambda a: a.name)  # fmt: skip
 def test_without_the_filter_the_door_is_open(attack: Attack) -> None:
+    if attack.name == "calls of 32 bits" and platform.machine() != "x86_64":
+        pytest.skip("an attack on x86_64 alone")
+
     async def outcome() -> str:
         async with await _at("bubblewrap") as sandbox:
             sandbox.close()
@@ -331,6 +335,8 @@ def test_tests_that_kill_their_judge_where_a_program_is_right_fail_it_and_are_no
         ("import unittest\nraise unittest.SkipTest", RIGHT, "void"),
         ("v = Vector(1) + Vector(2)\nassert v == Vector(3)\nassert v.x == 3 and v != None",
          "class Vector:\n    def __init__(s, x): s.x = x\n    def __add__(s, o): return Vector(s.x + o.x)\n    def __eq__(s, o): return s.x == o.x", "pass"),
+        ("import copy\nv = Vector(1)\nassert copy.copy(v).x == 1",
+         "class Vector:\n    def __init__(s, x): s.x = x", "pass"),
         ("with Timer() as t:\n    assert t.ticks == 1", "class Timer:\n    ticks = 1\n    def __enter__(s): return s\n    def __exit__(s, *e): return False", "pass"),
         ("from concurrent.futures import ThreadPoolExecutor\nassert f(1) == 2",
          "from concurrent.futures import ThreadPoolExecutor\ndef f(x):\n    with ThreadPoolExecutor(16) as pool:\n        return sum(pool.map(int, [x, 1]))", "pass"),

@@ -99,7 +99,8 @@ class Result(Frozen):
     passed: int = 0
     """How many of them passed."""
     weak: int = 0
-    """Comparisons that the program's own special methods decided."""
+    """Answers that count for little: of the program's own special methods, or to tests that evaluate
+    text."""
     limit: Limit | None = None
     """The limit that was hit."""
     failure: str | None = None

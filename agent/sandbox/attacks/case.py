@@ -51,6 +51,15 @@ def system(number, *arguments):
     return result
 
 
+def mapped(size, protection=3, shared=False):
+    """Address of fresh memory."""
+    libc.mmap.restype = ctypes.c_void_p
+    at = libc.mmap(None, ctypes.c_size_t(size), protection, 0x21 if shared else 0x22, -1, ctypes.c_long(0))
+    if at == ctypes.c_void_p(-1).value:
+        raise MemoryError
+    return at
+
+
 def first_open(*attempts):
     """'open' if any attempt comes through, without an error and with more than nothing."""
     for attempt in attempts:
@@ -65,7 +74,7 @@ def first_open(*attempts):
 
 CALLS = {
     "add_key": (248, 217), "bpf": (321, 280), "clock_settime": (227, 112), "clone": (56, 220),
-    "clone3": (435, 435), "fanotify_init": (300, 262), "finit_module": (313, 273),
+    "clone3": (435, 435), "close_range": (436, 436), "fanotify_init": (300, 262), "finit_module": (313, 273),
     "fsopen": (430, 430), "fsmount": (432, 432), "get_mempolicy": (239, 236), "init_module": (175, 105),
     "inotify_init1": (294, 26), "io_uring_setup": (425, 425), "kcmp": (312, 272),
     "kexec_load": (246, 104), "keyctl": (250, 219), "kill": (62, 129), "landlock_create_ruleset": (444, 444),

@@ -317,7 +317,7 @@ class _ThingType(type):
         return cls._remote.call(cls._name, cls._name, positional, named)
 
     def __getattr__(cls, attribute: str) -> Any:
-        if attribute.startswith("__errata"):
+        if attribute.startswith("__"):
             raise AttributeError(attribute)
         return cls._remote.request("get", cls._name, attribute)
 
@@ -343,6 +343,8 @@ class Thing:
         return bool(swallowed) and not isinstance(error, AssertionError | BadMessage)
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):  # what a library looks for, such as __deepcopy__
+            raise AttributeError(attribute)
         return self._remote.request("get", self._number, attribute)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
