@@ -79,14 +79,19 @@ def missing(c: Comparison) -> list[str]:
         "T6 verifiers": (not c.verifiers, "no verdict is told"),
         "T7 errors by class": (
             not any(a.error_classes for a in arms),
-            "no error was made" if not any(a.error_rate.value for a in arms) else "their classes are not told",
+            "no error was made"
+            if not any(a.error_rate.value for a in arms)
+            else "their classes are not told",
         ),
         "T8 other measures": (not any(a.measures for a in arms), "none is told"),
         "drift": (
             not any(a.drift for a in arms),
             "it needs the model's log-probabilities (--logprobs) and a task that knows the true P",
         ),
-        "T9 cost": (not any(a.tokens or a.seconds for a in arms), "neither tokens nor time are told"),
+        "T9 cost": (
+            not any(a.tokens or a.seconds for a in arms),
+            "neither tokens nor time are told",
+        ),
         "T10 ends of episodes": (not any(a.outcomes for a in arms), "they are not told"),
     }
     return [f"{what}, {why}" for what, (is_gone, why) in gone.items() if is_gone]
