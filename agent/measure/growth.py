@@ -127,7 +127,10 @@ def _slope(episode: Array, step: Array, wrong: Array, stratum: Array) -> tuple[E
 
 def _fit(episode: Array, step: Array, wrong: Array, stratum: Array) -> tuple[float, float] | None:
     """(slope per 10 steps, its standard error), or None where the fit fails."""
-    import statsmodels.api as sm
+    # Not by statsmodels.api, which loads all of it.
+    from statsmodels.genmod.families import Binomial, links
+    from statsmodels.genmod.generalized_linear_model import GLM
+    from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
     names, level = np.unique(stratum, return_inverse=True)
     # Strata without an error, or without a right answer, have no finite level of their own.
@@ -135,13 +138,13 @@ def _fit(episode: Array, step: Array, wrong: Array, stratum: Array) -> tuple[flo
     keep = np.isin(level, mixed)
     columns = [(step[keep] / 10.0)[:, None]]
     columns += [(level[keep] == i).astype(float)[:, None] for i in mixed]
-    family = sm.families.Binomial(link=sm.families.links.CLogLog())
+    family = Binomial(link=links.CLogLog())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = sm.GLM(wrong[keep].astype(float), np.hstack(columns), family=family)
+            model = GLM(wrong[keep].astype(float), np.hstack(columns), family=family)
             fit = model.fit(cov_type="cluster", cov_kwds={"groups": episode[keep]})
-    except (ValueError, np.linalg.LinAlgError, sm.tools.sm_exceptions.PerfectSeparationError):
+    except (ValueError, np.linalg.LinAlgError, PerfectSeparationError):
         return None
     value, error = float(fit.params[0]), float(fit.bse[0])
     if not fit.converged or not np.isfinite([value, error]).all() or error == 0:

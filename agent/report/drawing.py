@@ -39,7 +39,7 @@ FEW = 3
 ROW = 9
 """Points from one row of `below` to the next."""
 STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "errata", "font.family": "sans-serif",
+    "figure.dpi": 72, "svg.fonttype": "none", "svg.hashsalt": "errata", "font.family": "sans-serif",
     "font.size": 8.5, "axes.titlesize": 9, "axes.labelsize": 8.5, "legend.fontsize": LEGEND,
     "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.edgecolor": INK, "legend.frameon": False,
@@ -165,6 +165,11 @@ def plot(name: str, title: str, caption: str, figure: Figure, rows: Rows) -> Plo
 
 def _svg(figure: Figure, name: str) -> str:
     page = io.StringIO()
+    # Laid out once and for all; saving would do it twice.
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     figure.savefig(page, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = page.getvalue()
     text = text[text.index("<svg") :]
