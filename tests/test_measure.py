@@ -27,7 +27,7 @@ from agent.measure.survival import first_errors, survival
 from agent.measure.table import from_traces
 from agent.measure.transitions import transitions
 from agent.report.summary import summarise
-from agent.report.terminal import tables
+from agent.report.terminal import header, tables
 from agent.types import Attempt, Question, Score, Step, Trace, Usage, Verdict
 
 
@@ -373,13 +373,30 @@ def test_verifiers_by_hand(by_hand: Comparison) -> None:
 
 def test_contrasts_by_hand(by_hand: Comparison) -> None:
     contrast = by_hand.differences["b-a"]
-    assert contrast.pairs_lost == 1
+    assert (contrast.pairs_lost, contrast.lost) == (1, {"infrastructure": 1})
+    # Seed 1: both err. Seed 2: a at its first step, and so does b.
+    assert (contrast.survival.pairs, contrast.survival.only_a, contrast.survival.only_b) == (
+        2,
+        0,
+        0,
+    )
     assert contrast.error_rate.n == 2
     # Seeds 1 and 2 alone: b errs 2 times in 5 steps, a 3 times in 5.
     assert contrast.error_rate.value == pytest.approx(2 / 5 - 3 / 5)
     assert contrast.tokens.value == pytest.approx(80 / 5 - 50 / 5)
     assert contrast.tokens_per_corrected_error == pytest.approx(6 / 0.2)
     assert contrast.errors_avoided_per_1000_tokens == pytest.approx(1000 * 0.2 / 6)
+
+
+def test_the_header_tells_which_pairs_were_lost_and_why() -> None:
+    more = [*EPISODES, episode("a", 4, (0, [("x", "", True)])),
+            episode("a", 5, (0, [("x", "", None)])), episode("b", 5, (0, [("x", "pass", True)]))]  # fmt: skip
+    comparison = compare(from_traces(more, ["a", "b"]), 3)
+    assert comparison.differences["b-a"].lost == {
+        "infrastructure": 1, "not in both arms": 1, "nothing judged": 1,
+    }  # fmt: skip
+    told = header({**HEADER, "errata": "0"}, comparison).plain
+    assert "pairs lost of b-a: 1 infrastructure, 1 not in both arms, 1 nothing judged" in told
 
 
 def test_abilities_are_lost_at_different_times() -> None:
