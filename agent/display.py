@@ -232,8 +232,8 @@ class Episode(Progress):
 
     async def on_step(self, arm: Arm, seed: int, step: Step) -> None:
         if step.exhausted or step.accepted < len(step.attempts) - 1:
-            none = "no attempt passed; " if step.exhausted else ""
-            taken = f"{none}number {step.accepted + 1} is taken"
+            none = "no answer won the vote" if arm.select == "vote" else "no attempt passed"
+            taken = f"{none + '; ' if step.exhausted else ''}number {step.accepted + 1} is taken"
             self._lines.append(Text(taken, style="yellow"))
             self._show(step.question)
         self._close()

@@ -25,14 +25,14 @@ def ask(
 ) -> Question:
     """The question as put at the next attempt.
 
-    The first question is always kept; what is added is a rejected answer, the last or
-    the best one, and what the arm says of it. Without feedback nothing is added, so that a retry is a resample.
+    The first question is always kept; what is added is a rejected answer, the last or the best
+    one, and what the arm says of it. Without feedback nothing is added: a retry is a resample.
     """
     if not attempts or arm.feedback == "none":
         return question
-    last = attempts[best(attempts) if arm.base == "best" else -1]
-    told = _feedback(attempts, last, arm, candidates)
-    given = str(last.answer if last.answer is not None else last.text.strip())
+    rejected = attempts[best(attempts) if arm.base == "best" else -1]
+    told = _feedback(attempts, rejected, arm, candidates)
+    given = str(rejected.answer if rejected.answer is not None else rejected.text.strip())
     given = given.removeprefix(question.opening)
     quoted = arm.fence.replace("{critique}", told)
     inline = " ".join(told.replace("{", "(").replace("}", ")").split())
@@ -41,7 +41,7 @@ def ask(
         update={
             "messages": (
                 *question.messages,
-                Message(role="assistant", content=last.text),
+                Message(role="assistant", content=rejected.text),
                 Message(role=arm.role, content=quoted),
             ),
             "prefix": f"{question.prefix}{space}{given}"
@@ -51,7 +51,7 @@ def ask(
 
 
 def _feedback(
-    attempts: Sequence[Attempt], last: Attempt, arm: Arm, candidates: Sequence[str]
+    attempts: Sequence[Attempt], rejected: Attempt, arm: Arm, candidates: Sequence[str]
 ) -> str:
     if arm.feedback == "flag":
         told = FLAG
@@ -59,7 +59,7 @@ def _feedback(
         lines = [f"{a.answer or a.text.strip()}: {critique_of(a)}" for a in attempts]
         told = HISTORY.format(critiques="\n".join(lines))
     else:
-        told = REASON.format(critique=critique_of(last))
+        told = REASON.format(critique=critique_of(rejected))
     if arm.hint and candidates:
         told = f"{told} {CANDIDATES.format(candidates=', '.join(candidates))}"
     return told

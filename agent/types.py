@@ -325,9 +325,9 @@ VerifierResult = Verdict | str | None
 class Verifier(Protocol):
     """A callable `(question, answer) -> Verdict | str | None`, plain or `async`.
 
-    It may also have: `name`; `version`, told with every result; `severity`; `timeout` in seconds; `candidates(question)`, all
-    the answers it would pass; `known_good` and `known_bad`, pairs of question and answer
-    that it must pass and fail; `version`, whatever else decides its verdicts.
+    It may also have: `name`; `severity`; `timeout` in seconds; `candidates(question)`, all the
+    answers it would pass; `known_good` and `known_bad`, pairs of question and answer that it must
+    pass and fail; `version`, whatever else decides its verdicts, told with every result.
     """
 
     def __call__(

@@ -156,6 +156,9 @@ def test_what_is_taken_is_said_where_it_is_not_the_last() -> None:
     )
     best = ARMS["best-of-n"].with_checks([Check.of(chess_legality)])
     assert "number 2 is taken" in " ".join(watched(80, ["Ke2", "e4", "d4"], best))
+    vote = ARMS["vote"].model_copy(update={"max_attempts": 3})
+    split = " ".join(watched(80, ["e4", "d4", "c4"], vote))
+    assert "no answer won the vote; number 1 is taken" in split
     assert "is taken" not in " ".join(watched(80, ["Ke2", "e4"], CRITIQUE))
 
 
