@@ -34,6 +34,9 @@ DASHES = (
     "-",
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+HALF, WIDE = 5.4, 11.6
+"""Inches. The page scales them alike, so that letters are of one size."""
+
 LEGEND = 7.5
 FEW = 3
 ROW = 9
@@ -57,6 +60,8 @@ class Plot:
     """What it shows."""
     caption: str
     """Definition of everything drawn."""
+    wide: bool
+    """Over the whole width of the page."""
     svg: str
     """Markup with ids of its own and colours as CSS variables."""
     csv: str
@@ -77,16 +82,17 @@ Rows = list[dict[str, Any]]
 
 
 def axes_for(
-    count: int, *, sharey: bool = False, rows_below: int = 0
+    count: int, *, wide: bool = False, rows_below: int = 0
 ) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of so many panels, at most four in a row, with room for rows of numbers."""
+    """A figure of so many panels: half as wide as the page, or as wide with one scale of y and at
+    most four in a row; with room for rows of numbers."""
     from matplotlib.figure import Figure
 
     columns = min(count, 4)
     lines = -(-count // columns)
-    figure = Figure(figsize=(3.1 * columns + 0.6 if columns > 1 else 5.4, 3.1 * lines + ROW / 72 * rows_below),
-                    layout="constrained")  # fmt: skip
-    axes = figure.subplots(lines, columns, sharey=sharey, squeeze=False).ravel().tolist()
+    height = 3.1 * lines + ROW / 72 * rows_below
+    figure = Figure(figsize=(WIDE if wide else HALF, height), layout="constrained")
+    axes = figure.subplots(lines, columns, sharey=wide, squeeze=False).ravel().tolist()
     for extra in axes[count:]:
         extra.remove()
     for ax in axes[:count]:
@@ -160,7 +166,8 @@ def columns(name: str, e: Estimate) -> dict[str, Any]:
 
 def plot(name: str, title: str, caption: str, figure: Figure, rows: Rows) -> Plot:
     """A figure and its rows of data as they go into the page."""
-    return Plot(name, title, caption, _svg(figure, name), _csv(rows))
+    wide = bool(figure.get_figwidth() == WIDE)
+    return Plot(name, title, caption, wide, _svg(figure, name), _csv(rows))
 
 
 def _svg(figure: Figure, name: str) -> str:

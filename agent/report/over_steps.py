@@ -34,7 +34,7 @@ def claim(seen: Mapping[str, Curves]) -> Plot | Missing:
     """P1: A(t) and S(t) beside (1-e)^t, a panel an arm."""
     if not seen:
         return Missing("P1", "no step could be judged")
-    figure, axes = axes_for(len(seen), sharey=True)
+    figure, axes = axes_for(len(seen), wide=True)
     rows: Rows = []
     for i, ((name, line), ax) in enumerate(zip(seen.items(), axes, strict=True)):
         t = np.arange(1, len(line.survival.value) + 1)
@@ -75,7 +75,7 @@ def hazard(c: Comparison) -> Plot | Missing:
     if not arms:
         return Missing("P2", "no step could be judged")
     strata = list(dict.fromkeys(s for bs in arms.values() for b in bs for s in b.strata))
-    figure, axes = axes_for(2 if strata else 1, rows_below=len(arms))
+    figure, axes = axes_for(2 if strata else 1, wide=bool(strata), rows_below=len(arms))
     rows: Rows = []
     for i, (name, blocks) in enumerate(arms.items()):
         middle = np.array([(b.first + b.last) / 2 for b in blocks])
@@ -106,6 +106,7 @@ def hazard(c: Comparison) -> Plot | Missing:
     if strata:
         axes[1].set(title=f"within {len(strata)} strata", xlabel="step")
         axes[1].set_ylim(bottom=0)
+        in_steps(axes[1])
         axes[1].legend()
     return plot(
         "P2", "Hazard by step, pooled and within stratum",
@@ -122,7 +123,7 @@ def recovery(seen: Mapping[str, Curves]) -> Plot | Missing:
     """P3: A(t) - S(t), a panel an arm."""
     if not seen:
         return Missing("P3", "no step could be judged")
-    figure, axes = axes_for(len(seen), sharey=True)
+    figure, axes = axes_for(len(seen), wide=True)
     rows: Rows = []
     for i, ((name, line), ax) in enumerate(zip(seen.items(), axes, strict=True)):
         t = np.arange(1, len(line.recovery.value) + 1)
@@ -185,7 +186,7 @@ def drift(c: Comparison) -> Plot | Missing:
     if not arms:
         return Missing("P9", "it needs the model's log-probabilities (--logprobs) and a task that "
                        "knows the true P")  # fmt: skip
-    figure, axes = axes_for(len(arms), sharey=True)
+    figure, axes = axes_for(len(arms), wide=True)
     rows: Rows = []
     for i, ((name, d), ax) in enumerate(zip(arms.items(), axes, strict=True)):
         blocks = [b for b in d.blocks if b.legality is not None and b.rest is not None]
