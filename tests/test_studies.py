@@ -119,7 +119,7 @@ def test_another_start_is_not_the_recorded_one(run: Path, tmp_path: Path) -> Non
 
 
 def test_markov_is_played_from_the_command_line(tmp_path: Path) -> None:
-    (tmp_path / "replies.txt").write_text("A\nB\n" * 20)
+    (tmp_path / "replies.txt").write_text("A\nB\n" * 3)
     told = done("compare", "markov", "--model", f"scripted:{tmp_path}/replies.txt", "--arms",
                 "baseline", "--episodes", "2", "--horizon", "3", "--display", "none", "--out",
                 tmp_path / "run", "--concurrency", "1")  # fmt: skip

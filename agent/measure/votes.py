@@ -29,7 +29,7 @@ class VotePlan(BaseModel):
 def win(p: float, lead: int) -> float:
     """P(the right answer wins a step) = 1 / (1 + ((1-p)/p)^k), against one rival.
 
-    >>> win(0.9, 1), round(win(0.9, 3), 5)
+    >>> round(win(0.9, 1), 5), round(win(0.9, 3), 5)
     (0.9, 0.99863)
     """
     return 1 / (1 + ((1 - p) / p) ** lead) if p > 0 else 0.0
