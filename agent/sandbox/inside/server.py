@@ -161,6 +161,7 @@ def main() -> None:
     """`python -s -S -P -c ... CONTROL SETTINGS`: descriptor of the socket, settings as JSON."""
     control = socket.socket(fileno=os.dup(int(sys.argv[1])))
     os.close(int(sys.argv[1]))  # a low number now: children close a few thousand of them
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # whatever its host waits for
     settings = json.loads(sys.argv[2])
     sys.path.extend(settings["paths"])
     sys.argv[:] = [""]
